@@ -1,0 +1,11 @@
+//! Talking to Google Cloud Storage: connections, credentials, tokens, signatures, reads.
+//!
+//! Media is read through the JSON API, where an object's name is one path segment; URLs are signed for the XML API.
+//! This room never sees a client's request: everything sent upstream is built here from typed parts.
+//! Follows <https://cloud.google.com/storage/docs/json_api> and <https://cloud.google.com/storage/docs/authentication/signatures>.
+
+mod config;
+mod error;
+
+pub use config::{Config, Endpoint};
+pub use error::Error;

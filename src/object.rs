@@ -1,0 +1,12 @@
+//! The vocabulary: bucket, object name, generation, range, metadata.
+//!
+//! Types here say what a value *is* and refuse what it cannot be; they do no I/O and know neither HTTP servers nor credentials.
+//! Follows <https://cloud.google.com/storage/docs/objects> and <https://cloud.google.com/storage/docs/buckets>.
+
+mod metadata;
+mod name;
+mod range;
+
+pub use metadata::{Generation, Metadata, Metageneration};
+pub use name::{BucketName, GsUri, NameError, ObjectName, ObjectPrefix, ProjectId};
+pub use range::{ByteRange, ContentRange, Span};
