@@ -8,4 +8,4 @@ mod config;
 mod error;
 
 pub use config::{Config, Endpoint};
-pub use error::Error;
+pub use error::{Error, Source};
