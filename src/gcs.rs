@@ -4,8 +4,10 @@
 //! This room never sees a client's request: everything sent upstream is built here from typed parts.
 //! Follows <https://cloud.google.com/storage/docs/json_api> and <https://cloud.google.com/storage/docs/authentication/signatures>.
 
+mod client;
 mod config;
 mod error;
 
+pub use client::{Backoff, Client, ConnectorError, Credential, Form, Read, ReadBody, ReadRequest, StatRequest};
 pub use config::{Config, Endpoint};
 pub use error::{Error, Source};
