@@ -4,6 +4,8 @@
 //! This room never sees a client's request: everything sent upstream is built here from typed parts.
 //! Follows <https://cloud.google.com/storage/docs/json_api> and <https://cloud.google.com/storage/docs/authentication/signatures>.
 
+pub mod sign;
+
 mod client;
 mod config;
 mod error;
