@@ -7,3 +7,4 @@
 pub mod gcs;
 pub mod metrics;
 pub mod object;
+pub mod telemetry;
