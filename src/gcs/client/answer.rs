@@ -63,7 +63,8 @@ impl Head {
     }
 }
 
-/// The `Content-Range` of a 206, if it is what `asked` selects and agrees with the body's length.
+/// The `Content-Range` of a 206, if it is what `asked` selects. A body that is announced shorter will be found to end
+/// early, as any other.
 fn part(headers: &HeaderMap, asked: ByteRange) -> Result<ContentRange, Error> {
     let value = text(headers, CONTENT_RANGE.as_str()).ok_or_else(|| nonsense("206 without Content-Range"))?;
     let part = ContentRange::parse(&value).ok_or_else(|| nonsense("unreadable Content-Range"))?;
@@ -71,7 +72,7 @@ fn part(headers: &HeaderMap, asked: ByteRange) -> Result<ContentRange, Error> {
         return Err(nonsense(format!("asked for {asked}, got {part}")));
     }
     match number(headers, CONTENT_LENGTH.as_str())? {
-        Some(length) if length != part.span.len() => Err(nonsense(format!("{part} with {length} bytes"))),
+        Some(length) if length > part.span.len() => Err(nonsense(format!("{part} with {length} bytes"))),
         _ => Ok(part),
     }
 }
@@ -81,16 +82,17 @@ fn form(headers: &HeaderMap) -> Form {
         |name: &str, is: fn(&str) -> bool| headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).any(is);
     let gunzipped = marked("x-guploader-response-body-transformations", |value| value.contains("gunzipped"))
         || marked(WARNING.as_str(), |value| value.trim_start().starts_with("214"));
-    if gunzipped { Form::Decompressed } else { Form::Stored }
+    let gzip = |name| text(headers, name).is_some_and(|encoding| encoding.eq_ignore_ascii_case("gzip"));
+    let unmarked = gzip("x-goog-stored-content-encoding") && !headers.contains_key(CONTENT_ENCODING);
+    if gunzipped || unmarked { Form::Decompressed } else { Form::Stored }
 }
 
-/// The size of an object that is sent whole as stored.
+/// The size of an object that is sent whole as stored. A body that is announced shorter will be found to end early, as
+/// any other.
 fn whole_size(headers: &HeaderMap) -> Result<u64, Error> {
     match (number(headers, CONTENT_LENGTH.as_str())?, number(headers, "x-goog-stored-content-length")?) {
-        (Some(sent), Some(stored)) if sent != stored => {
-            Err(nonsense(format!("{sent} bytes of an object of {stored}, without a mark of transcoding")))
-        }
-        (Some(size), _) | (None, Some(size)) => Ok(size),
+        (Some(sent), Some(stored)) if sent > stored => Err(nonsense(format!("{sent} bytes of an object of {stored}"))),
+        (_, Some(size)) | (Some(size), None) => Ok(size),
         (None, None) => Err(nonsense("no length")),
     }
 }
@@ -242,7 +244,7 @@ mod tests {
             (206, &part[..], None, "not asked for"),
             (206, &[("content-range", "bytes 1-9/10"), ("content-length", "9")], asked, "earlier"),
             (206, &[("content-range", "bytes 2-8/10"), ("content-length", "7")], asked, "shorter"),
-            (206, &[("content-range", "bytes 2-9/10"), ("content-length", "7")], asked, "wrong length"),
+            (206, &[("content-range", "bytes 2-9/10"), ("content-length", "9")], asked, "too long"),
             (206, &[("content-range", "bytes 2-9/*"), ("content-length", "8")], asked, "no total"),
             (206, &[("content-length", "8")], asked, "no Content-Range"),
             (204, &[], asked, "another status"),
@@ -261,7 +263,7 @@ mod tests {
             ("x-goog-generation", "99999999999999999999"),
             ("x-goog-metageneration", ""),
             ("x-goog-metageneration", "-1"),
-            ("x-goog-stored-content-length", "11"),
+            ("x-goog-stored-content-length", "9"),
             ("x-goog-hash", "crc32c=AAAA"),
             ("x-goog-hash", "crc32c=!"),
             ("x-goog-hash", "md5=AAAAAQ=="),
@@ -272,6 +274,8 @@ mod tests {
         assert!(head(200, &lengths, None).is_err(), "no length at all");
         assert!(head(200, &lengths[..1], None).is_ok_and(|head| head.length() == Some(10)));
         assert!(head(200, &lengths[1..], None).is_ok_and(|head| head.length() == Some(10)));
+        let short = [("content-length", "9")];
+        assert!(head(200, &short, None).is_ok_and(|head| head.length() == Some(10)), "it will end early");
     }
 
     #[test]
@@ -284,6 +288,8 @@ mod tests {
             assert_eq!((head.form, head.length(), head.metadata.size), (Form::Decompressed, None, 10));
             assert!(head.metadata.is_gzip_stored());
         }
+        let unmarked = [("x-goog-stored-content-encoding", "gzip"), ("content-length", "20")];
+        assert!(head(200, &unmarked, None).is_ok_and(|head| head.form == Form::Decompressed));
         let endless = [("warning", "214 x"), ("content-length", "")];
         assert!(head(200, &endless, None).is_err(), "only the connection's end would end it");
     }
