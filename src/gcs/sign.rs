@@ -170,7 +170,8 @@ impl Request {
             return Err(SignError::ReservedParameter);
         }
         let given = self.query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let mut pairs: Vec<_> = own.into_iter().chain(given).map(|(name, value)| (strict(name), strict(value))).collect();
+        let mut pairs: Vec<_> =
+            own.into_iter().chain(given).map(|(name, value)| (strict(name), strict(value))).collect();
         pairs.sort_unstable();
         Ok(pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&"))
     }
