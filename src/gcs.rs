@@ -4,10 +4,15 @@
 //! This room never sees a client's request: everything sent upstream is built here from typed parts.
 //! Follows <https://cloud.google.com/storage/docs/json_api> and <https://cloud.google.com/storage/docs/authentication/signatures>.
 
+pub mod credentials;
 pub mod sign;
 
 mod config;
 mod error;
+mod token;
 
 pub use config::{Config, Endpoint};
+pub use credentials::Credential;
 pub use error::{Error, Source};
+pub use sign::signer::Signer;
+pub use token::Token;
