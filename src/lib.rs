@@ -4,6 +4,7 @@
 //! `cli → app → config → server → gateway → cache → gcs → object`.
 //! `metrics` and `telemetry` are leaves that any room may use; `emulator` is a GCS of its own for the demo and the tests.
 
+pub mod cache;
 pub mod gcs;
 pub mod metrics;
 pub mod object;

@@ -19,7 +19,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::gcs::Endpoint;
 use crate::object::{BucketName, ObjectName};
 
-pub(crate) use key::{KeyError, RsaKey};
+pub(crate) use key::RsaKey;
 
 /// The longest life of any signed URL.
 pub const LONGEST_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -170,7 +170,8 @@ impl Request {
             return Err(SignError::ReservedParameter);
         }
         let given = self.query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let mut pairs: Vec<_> = own.into_iter().chain(given).map(|(name, value)| (strict(name), strict(value))).collect();
+        let mut pairs: Vec<_> =
+            own.into_iter().chain(given).map(|(name, value)| (strict(name), strict(value))).collect();
         pairs.sort_unstable();
         Ok(pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&"))
     }

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 /// Why a private key cannot be used. Never holds a part of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeyError {
+pub(crate) enum KeyError {
     /// No `-----BEGIN …-----`.
     #[error("is not PEM: it has no line '-----BEGIN PRIVATE KEY-----'; download the key file again")]
     NotPem,
@@ -58,9 +58,7 @@ impl RsaKey {
     pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         let mut signature = vec![0; self.0.public_modulus_len()];
         // aws-lc ignores the generator for PKCS#1 v1.5, which is deterministic.
-        self.0
-            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)
-            .map_err(|_| KeyError::Damaged)?;
+        self.0.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).map_err(|_| KeyError::Damaged)?;
         Ok(signature)
     }
 
