@@ -12,7 +12,7 @@ mod config;
 mod error;
 mod token;
 
-pub use client::{Backoff, Client, ConnectorError, Credential, Form, Read, ReadBody, ReadRequest, StatRequest};
+pub use client::{Backoff, Client, ConnectorError, Form, Read, ReadBody, ReadRequest, StatRequest};
 pub use config::{Config, Endpoint};
 pub use credentials::Credential;
 pub use error::{Error, Source};
