@@ -4,9 +4,12 @@
 //! `cli → app → config → server → gateway → cache → gcs → object`.
 //! `metrics` and `telemetry` are leaves that any room may use; `emulator` is a GCS of its own for the demo and the tests.
 
+pub mod app;
 pub mod cache;
+pub mod config;
 pub mod gateway;
 pub mod gcs;
 pub mod metrics;
 pub mod object;
+pub mod server;
 pub mod telemetry;

@@ -5,7 +5,6 @@
 //! Follows <https://cloud.google.com/storage/docs/json_api/v1/objects/get>.
 
 mod answer;
-mod bearer;
 mod body;
 mod budget;
 mod call;
@@ -23,7 +22,7 @@ use std::sync::Arc;
 use http_body_util::{BodyExt, Limited};
 use tokio::time::timeout_at;
 
-use crate::gcs::{Config, Error};
+use crate::gcs::{Config, Credential, Error};
 use crate::metrics::Metrics;
 use crate::object::{BucketName, ByteRange, ContentRange, Generation, Metadata, ObjectName, ProjectId};
 use answer::Head;
@@ -31,7 +30,6 @@ use call::{Call, Target};
 use upstream::Upstream;
 
 pub use answer::Form;
-pub use bearer::Credential;
 pub use body::ReadBody;
 pub use connect::ConnectorError;
 pub use retry::Backoff;

@@ -19,7 +19,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::gcs::Endpoint;
 use crate::object::{BucketName, ObjectName};
 
-pub(crate) use key::{KeyError, RsaKey};
+pub(crate) use key::RsaKey;
 
 /// The longest life of any signed URL.
 pub const LONGEST_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);

@@ -15,14 +15,13 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::answer::{Form, Head};
-use super::bearer::Credential;
 use super::call::{Call, Target};
 use super::queue::Place;
 use super::retry;
 use super::stall::Patience;
 use super::tally::Tally;
 use super::upstream::Upstream;
-use crate::gcs::Error;
+use crate::gcs::{Credential, Error};
 use crate::object::{ByteRange, Span};
 
 /// Where a body comes from, and so where it can be had again.

@@ -15,14 +15,13 @@ use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::{Instant, timeout_at};
 
-use super::bearer::{Credential, Token};
 use super::budget::Budget;
 use super::call::Call;
 use super::connect::{Connector, ConnectorError, Wear};
 use super::queue::Queue;
 use super::refusal::{self, Refusal};
 use super::retry::{self, Backoff, Policy};
-use crate::gcs::{Config, Endpoint, Error};
+use crate::gcs::{Config, Credential, Endpoint, Error, Token};
 use crate::metrics::Metrics;
 
 /// Shorter than GCS keeps an idle connection, so that the end of one is rarely raced.

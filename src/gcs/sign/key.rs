@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 /// Why a private key cannot be used. Never holds a part of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeyError {
+pub(crate) enum KeyError {
     /// No `-----BEGIN …-----`.
     #[error("is not PEM: it has no line '-----BEGIN PRIVATE KEY-----'; download the key file again")]
     NotPem,
