@@ -7,4 +7,5 @@
 pub mod gcs;
 pub mod metrics;
 pub mod object;
+pub mod server;
 pub mod telemetry;

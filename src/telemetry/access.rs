@@ -7,7 +7,6 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-
 use crate::telemetry::{RequestId, Trace};
 
 /// The tracing target of access events.
