@@ -39,7 +39,7 @@ use crate::server::listener::{Listener, Pause};
 use crate::server::watch::Watch;
 
 pub use body::BoxError;
-pub use config::{AdminConfig, Config, Limits, Listen, Net, PublicUrl, TlsConfig};
+pub use config::{AdminConfig, Config, Limits, Listen, PublicUrl, TlsConfig};
 pub use tls::Tls;
 
 /// How often the certificate's files are looked at.

@@ -7,8 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, de};
+
+use crate::gateway::client_addr::Network;
 
 /// The `[server]` section.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -19,7 +20,7 @@ pub struct Config {
     /// How browsers reach the gateway; used in manifests.
     pub public_url: Option<PublicUrl>,
     /// Peers whose forwarding headers and PROXY headers are believed.
-    pub trusted_proxies: Vec<Net>,
+    pub trusted_proxies: Vec<Network>,
     /// The VPC network that the listener stands in.
     pub network: Option<String>,
     /// How long answers in flight may go on after a signal to end.
@@ -74,11 +75,6 @@ pub struct AdminConfig {
 #[serde(try_from = "OneOrMany")]
 pub struct Listen(Vec<SocketAddr>);
 
-/// A network, or a bare address as a network of one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Net(IpNet);
-
 /// `http://` or `https://`, a host and perhaps a port and a path; no query.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -93,7 +89,7 @@ impl Config {
 
     /// Whether a peer's word about its client counts.
     pub fn trusts(&self, peer: IpAddr) -> bool {
-        self.trusted_proxies.iter().any(|net| net.contains(peer))
+        self.trusted_proxies.iter().any(|network| network.contains(peer.to_canonical()))
     }
 }
 
@@ -142,13 +138,6 @@ impl From<SocketAddr> for Listen {
     }
 }
 
-impl Net {
-    /// Whether the address is in it; `::ffff:a.b.c.d` is `a.b.c.d`.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        self.0.contains(&address.to_canonical())
-    }
-}
-
 impl PublicUrl {
     /// The URL without a slash at its end.
     pub fn as_str(&self) -> &str {
@@ -184,15 +173,6 @@ impl TryFrom<OneOrMany> for Listen {
             text.parse().map_err(|_| format!("{text:?} is no address with a port, such as \"127.0.0.1:8080\""))
         };
         texts.into_iter().map(parse).collect::<Result<_, _>>().map(Self)
-    }
-}
-
-impl TryFrom<String> for Net {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let net = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-        net.map(Self).map_err(|_| format!("{text:?} is no network or address, such as \"10.0.0.0/8\" or \"10.0.0.7\""))
     }
 }
 
