@@ -15,8 +15,8 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
-pub use self::reload::{ReloadHandle, Source};
 use self::reload::Reloader;
+pub use self::reload::{ReloadHandle, Source};
 use crate::config::{ConfigError, Resolved};
 use crate::gateway::Gateway;
 use crate::gateway::body::Body;

@@ -38,7 +38,9 @@ impl fmt::Debug for Environment {
 impl Environment {
     /// The variables of this process; those that are not UTF-8 are left out.
     pub fn of_process() -> Self {
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
     }
 
     /// One variable, unless it is empty.
@@ -74,9 +76,9 @@ impl Environment {
     pub(super) fn apply(&self, config: &mut Config, overridden: &Overridden) -> Result<(), ConfigError> {
         let listen_is_set = overridden.iter().any(|(key, _)| key == &["server", "listen"]);
         if let Some(port) = self.var("PORT").filter(|_| !listen_is_set) {
-            let port: u16 = port
-                .parse()
-                .map_err(|_| ConfigError::new("PORT", format!("'{port}' is no port; it must be a number from 1 to 65535")))?;
+            let port: u16 = port.parse().map_err(|_| {
+                ConfigError::new("PORT", format!("'{port}' is no port; it must be a number from 1 to 65535"))
+            })?;
             config.server.listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into();
         }
         if let Some(host) = self.var("STORAGE_EMULATOR_HOST") {
@@ -110,7 +112,9 @@ fn insert(table: &mut toml::Table, path: &[String], value: toml::Value) -> Resul
         }
         [first, rest @ ..] => {
             let inner = table.entry(first.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-            let inner = inner.as_table_mut().ok_or_else(|| format!("'{first}' is no table, so it has no '{}'", rest.join(".")))?;
+            let inner = inner
+                .as_table_mut()
+                .ok_or_else(|| format!("'{first}' is no table, so it has no '{}'", rest.join(".")))?;
             insert(inner, rest, value)
         }
     }

@@ -28,7 +28,8 @@ pub(super) async fn redirect(
     _proof: &Admitted,
 ) -> Result<Response<Body>, Rejection> {
     let signer = connection.credential.signer().ok_or(Rejection::CannotSign)?;
-    let project = connection.config.project_id.as_ref().map(|project| ("userProject".to_owned(), project.as_str().to_owned()));
+    let project =
+        connection.config.project_id.as_ref().map(|project| ("userProject".to_owned(), project.as_str().to_owned()));
     let request = UrlRequest {
         connection: Arc::clone(&connection.label),
         sign: sign::Request {
