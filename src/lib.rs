@@ -4,5 +4,6 @@
 //! `cli → app → config → server → gateway → cache → gcs → object`.
 //! `metrics` and `telemetry` are leaves that any room may use; `emulator` is a GCS of its own for the demo and the tests.
 
+pub mod demo;
 pub mod gcs;
 pub mod object;
