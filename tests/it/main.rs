@@ -1,0 +1,3 @@
+//! Black-box tests: real sockets at both ends.
+
+mod emulator;
