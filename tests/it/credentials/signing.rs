@@ -29,7 +29,7 @@ async fn url(urls: &SignedUrls, credential: &Credential, now: SystemTime) -> Str
 }
 
 fn noon() -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(1_800_000_900)
+    UNIX_EPOCH + Duration::from_mins(30_000_015)
 }
 
 #[tokio::test]
