@@ -7,10 +7,12 @@
 pub mod credentials;
 pub mod sign;
 
+mod client;
 mod config;
 mod error;
 mod token;
 
+pub use client::{Backoff, Client, ConnectorError, Form, Read, ReadBody, ReadRequest, StatRequest};
 pub use config::{Config, Endpoint};
 pub use credentials::Credential;
 pub use error::{Error, Source};

@@ -55,9 +55,9 @@ impl Environment {
         Self::new(move |name| variables.get(name).cloned())
     }
 
-    /// What `variables` knows, and the system's clock.
+    /// Variables looked up by `variables`, and the system's clock.
     pub fn new(variables: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
-        let variables = Arc::new(variables);
+        let variables: Lookup = Arc::new(variables);
         Self { variables, clock: Arc::new(SystemTime::now), on_refresh: Arc::new(|_| ()), iam_endpoint: None }
     }
 
