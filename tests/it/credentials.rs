@@ -1,6 +1,7 @@
 //! Credentials against a counter that plays Google's token endpoints, STS, IAM and metadata servers.
 
 mod desk;
+mod emulated;
 mod kinds;
 mod life;
 mod signing;
