@@ -8,5 +8,6 @@
     reason = "a test that cannot go on shall stop here, and its names say what it shows"
 )]
 
+mod credentials;
 mod emulator;
 mod server;
