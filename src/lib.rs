@@ -5,6 +5,7 @@
 //! `metrics` and `telemetry` are leaves that any room may use; `emulator` is a GCS of its own for the demo and the tests.
 
 pub mod cache;
+pub mod emulator;
 pub mod gcs;
 pub mod metrics;
 pub mod object;
