@@ -1,0 +1,3 @@
+//! Black-box tests: real sockets at both ends, one module per behaviour.
+
+mod upstream;
