@@ -1,5 +1,9 @@
-//! What is kept in memory so that GCS and IAM are asked less often.
-//!
-//! Every cache is bounded, has one loader a key, and decides by a given time what has expired.
+//! What is kept in memory: metadata and signed URLs. Never who may see them.
 
+mod config;
+mod metadata;
 pub mod signed_urls;
+
+pub use config::Config;
+pub use metadata::{Known, MetadataCache};
+pub use signed_urls::{SignedUrls, SigningWindow, UrlRequest};

@@ -69,7 +69,7 @@ pub struct Origin {
     /// Its text, to find lines in.
     text: String,
     /// What the environment overrode.
-    overridden: Vec<(Vec<String>, String)>,
+    overridden: environment::Overridden,
 }
 
 impl Config {
@@ -83,11 +83,12 @@ impl Config {
     pub fn parse(path: &Path, text: String, environment: &Environment) -> Result<Resolved, ConfigError> {
         let mut table: toml::Table = toml::from_str(&text).map_err(|error| ConfigError::syntax(path, &text, &error))?;
         let overridden = environment.overlay(&mut table)?;
+        let redacted = redacted(&table);
         let origin = Origin { path: path.to_owned(), text, overridden };
         let mut config: Self = serde_path_to_error::deserialize(toml::Value::Table(table))
             .map_err(|error| origin.error(segments(error.path()), error.inner().message().to_owned()))?;
-        environment.apply(&mut config)?;
-        resolve::resolve(config, origin)
+        environment.apply(&mut config, &origin.overridden)?;
+        resolve::resolve(config, origin, redacted)
     }
 }
 
@@ -110,6 +111,18 @@ fn read(path: &Path) -> Result<String, ConfigError> {
         return Err(ConfigError::too_large(path, MAX_FILE));
     }
     std::fs::read_to_string(path).map_err(unreadable)
+}
+
+/// The configuration in force as text, without the places where secrets are.
+fn redacted(table: &toml::Table) -> String {
+    let mut table = table.clone();
+    let credentials = table.get_mut("credentials").and_then(toml::Value::as_table_mut);
+    for (_, credential) in credentials.into_iter().flatten() {
+        if let Some(path) = credential.get_mut("path") {
+            *path = toml::Value::String("[redacted]".to_owned());
+        }
+    }
+    table.to_string()
 }
 
 fn segments(path: &serde_path_to_error::Path) -> Vec<String> {

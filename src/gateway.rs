@@ -18,8 +18,8 @@ pub mod route;
 mod signed_url;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ORIGIN, X_CONTENT_TYPE_OPTIONS};
@@ -48,7 +48,6 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// Everything that answering takes; built by the app, replaced as a whole by a reload.
-#[derive(Debug)]
 pub struct Gateway {
     /// The connections by name.
     pub connections: HashMap<String, Arc<Connection>>,
@@ -71,7 +70,16 @@ pub struct Gateway {
     /// Counters.
     pub metrics: Metrics,
     /// Whether the process wants traffic.
-    pub ready: Arc<AtomicBool>,
+    pub is_ready: ReadinessProbe,
+}
+
+/// Asks whether the process wants traffic.
+pub type ReadinessProbe = Arc<dyn Fn() -> bool + Send + Sync>;
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway").field("connections", &self.connections.keys()).finish_non_exhaustive()
+    }
 }
 
 impl Gateway {
@@ -166,7 +174,7 @@ impl Gateway {
     }
 
     fn readiness(&self, method: &Method) -> Response<Body> {
-        if self.ready.load(Ordering::Relaxed) {
+        if (self.is_ready)() {
             page(method, StatusCode::OK, "ready\n")
         } else {
             page(method, StatusCode::SERVICE_UNAVAILABLE, "not ready\n")

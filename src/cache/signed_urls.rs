@@ -16,7 +16,7 @@ use moka::policy::EvictionPolicy;
 
 use crate::gcs::{self, Signer, sign};
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// For how long the same URL is handed out: as long as the expiry, a minute at least, an expiry's rest at most.
@@ -47,7 +47,7 @@ impl SigningWindow {
             return Err(WindowError { expiry, longest });
         }
         let whole = Duration::from_secs(expiry.as_secs() + u64::from(expiry.subsec_nanos() > 0)).min(longest);
-        let length = whole.max(MINUTE).min(Duration::from_secs((longest - whole).as_secs())).max(SECOND);
+        let length = whole.max(MINUTE).min(Duration::from_secs(longest.saturating_sub(whole).as_secs())).max(SECOND);
         Ok(Self { length, life: (whole + length).min(longest) })
     }
 
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn an_expiry_that_nothing_lives_for_is_refused() {
-        let longest = Duration::from_secs(12 * 3600);
+        let longest = Duration::from_hours(12);
         for expiry in [Duration::ZERO, Duration::from_millis(999), longest + Duration::from_nanos(1), Duration::MAX] {
             assert_eq!(SigningWindow::new(expiry, longest), Err(WindowError { expiry, longest }));
         }

@@ -3,22 +3,44 @@
 //! The environment is a value that `main` takes once; nothing else reads the process's own.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::{Config, ConfigError};
 
 const PREFIX: &str = "GSGATE_";
 
-/// The variables of a process.
-#[derive(Clone, Debug, Default)]
+/// The variables of a process, and the flags that override them.
+#[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
+    flags: Vec<Flag>,
+}
+
+/// A command-line flag that stands for a key.
+#[derive(Clone, Debug)]
+struct Flag {
+    name: &'static str,
+    key: Vec<String>,
+    value: toml::Value,
+}
+
+/// Which keys were overridden, and by what.
+pub(super) type Overridden = Vec<(Vec<String>, String)>;
+
+/// Values may be secrets of other programs.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment").field("names", &self.variables.keys()).field("flags", &self.flags).finish()
+    }
 }
 
 impl Environment {
     /// The variables of this process; those that are not UTF-8 are left out.
     pub fn of_process() -> Self {
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
     }
 
     /// One variable, unless it is empty.
@@ -26,25 +48,37 @@ impl Environment {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// Lets the flag `name` set the key `key`, such as `server.listen`.
+    pub fn with_flag(mut self, name: &'static str, key: &str, value: impl Into<toml::Value>) -> Self {
+        self.flags.push(Flag { name, key: key.split('.').map(str::to_owned).collect(), value: value.into() });
+        self
+    }
+
     /// Lays `GSGATE_A__B=value` over `table` as `a.b`; returns which keys came from which variable.
     /// A value is TOML where it reads as such, else a string. Names without `__` are not ours: Kubernetes sets `GSGATE_PORT` for a service of that name.
-    pub(super) fn overlay(&self, table: &mut toml::Table) -> Result<Vec<(Vec<String>, String)>, ConfigError> {
-        let mut overridden = Vec::new();
+    pub(super) fn overlay(&self, table: &mut toml::Table) -> Result<Overridden, ConfigError> {
+        let mut overridden = Overridden::new();
         for (name, value) in &self.variables {
             let Some(key) = name.strip_prefix(PREFIX).filter(|key| key.contains("__")) else { continue };
             let path: Vec<String> = key.split("__").map(str::to_ascii_lowercase).collect();
             insert(table, &path, parse(value)).map_err(|message| ConfigError::new(name.as_str(), message))?;
             overridden.push((path, name.clone()));
         }
+        for Flag { name, key, value } in &self.flags {
+            insert(table, key, value.clone()).map_err(|message| ConfigError::new(*name, message))?;
+            overridden.insert(0, (key.clone(), (*name).to_owned()));
+        }
         Ok(overridden)
     }
 
     /// `PORT` (Cloud Run and others) and `STORAGE_EMULATOR_HOST` (Google's SDKs).
-    pub(super) fn apply(&self, config: &mut Config) -> Result<(), ConfigError> {
-        if let Some(port) = self.var("PORT") {
-            let port: u16 = port
-                .parse()
-                .map_err(|_| ConfigError::new("PORT", format!("'{port}' is no port; it must be a number from 1 to 65535")))?;
+    /// What names a key itself is more exact than they are, and wins.
+    pub(super) fn apply(&self, config: &mut Config, overridden: &Overridden) -> Result<(), ConfigError> {
+        let listen_is_set = overridden.iter().any(|(key, _)| key == &["server", "listen"]);
+        if let Some(port) = self.var("PORT").filter(|_| !listen_is_set) {
+            let port: u16 = port.parse().map_err(|_| {
+                ConfigError::new("PORT", format!("'{port}' is no port; it must be a number from 1 to 65535"))
+            })?;
             config.server.listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into();
         }
         if let Some(host) = self.var("STORAGE_EMULATOR_HOST") {
@@ -59,7 +93,7 @@ impl Environment {
 
 impl FromIterator<(String, String)> for Environment {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
-        Self { variables: variables.into_iter().collect() }
+        Self { variables: variables.into_iter().collect(), flags: Vec::new() }
     }
 }
 
@@ -78,7 +112,9 @@ fn insert(table: &mut toml::Table, path: &[String], value: toml::Value) -> Resul
         }
         [first, rest @ ..] => {
             let inner = table.entry(first.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-            let inner = inner.as_table_mut().ok_or_else(|| format!("'{first}' is no table, so it has no '{}'", rest.join(".")))?;
+            let inner = inner
+                .as_table_mut()
+                .ok_or_else(|| format!("'{first}' is no table, so it has no '{}'", rest.join(".")))?;
             insert(inner, rest, value)
         }
     }

@@ -41,7 +41,10 @@ impl ConfigError {
     }
 
     pub(super) fn too_large(path: &Path, limit: u64) -> Self {
-        Self::new(path.display().to_string(), format!("a configuration has {limit} bytes at most; is this the right file?"))
+        Self::new(
+            path.display().to_string(),
+            format!("a configuration has {limit} bytes at most; is this the right file?"),
+        )
     }
 
     pub(super) fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> Self {

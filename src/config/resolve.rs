@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +33,10 @@ pub struct Resolved {
     pub default_access: Option<Access>,
     /// The default cross-origin rules.
     pub default_cors: Cors,
+    /// All files that it was read from: a change in one of them is a change of the configuration.
+    pub files: Vec<PathBuf>,
+    /// The text of the configuration in force, without the places where secrets are.
+    pub redacted: String,
 }
 
 /// A connection with its rules.
@@ -50,7 +54,7 @@ pub struct ResolvedConnection {
     pub cache_control: HeaderValue,
 }
 
-pub(super) fn resolve(mut config: Config, origin: Origin) -> Result<Resolved, ConfigError> {
+pub(super) fn resolve(mut config: Config, origin: Origin, redacted: String) -> Result<Resolved, ConfigError> {
     config.credentials.entry("default".to_owned()).or_default();
     for (name, credential) in &mut config.credentials {
         let table = || key(&["credentials", name]);
@@ -74,7 +78,8 @@ pub(super) fn resolve(mut config: Config, origin: Origin) -> Result<Resolved, Co
         .iter()
         .map(|(name, connection)| section.connection(name.as_str(), connection, &default_cors))
         .collect::<Result<_, _>>()?;
-    Ok(Resolved { connections, default_access, default_cors, config, origin })
+    let files = section.files();
+    Ok(Resolved { connections, default_access, default_cors, files, redacted, config, origin })
 }
 
 struct Section<'a> {
@@ -155,6 +160,18 @@ impl Section<'_> {
             Some(file) => at(format!("{}: {}", file.display(), Chain(&error))),
             None => at(error.to_string()),
         })
+    }
+
+    /// Every file that is read once, at load. Certificates are watched by the server; tokens' files are read at each refresh.
+    fn files(&self) -> Vec<PathBuf> {
+        let Config { access, cors, gcs, credentials, connections, .. } = self.config;
+        let rules = [&access.ip_filter_file, &cors.file].into_iter().flatten();
+        let own = connections.values().flat_map(|connection| {
+            connection.ip_filter_file.iter().chain(connection.cors.iter().flat_map(|cors| &cors.file))
+        });
+        let relative = rules.chain(own).map(|path| self.origin.locate(path));
+        let absolute = credentials.values().flat_map(|credential| &credential.path).chain(&gcs.ca_file).cloned();
+        std::iter::once(self.origin.path.clone()).chain(relative).chain(absolute).collect()
     }
 
     fn file(&self, path: &Path) -> Result<String, String> {

@@ -54,7 +54,7 @@ pub enum AccessError {
     #[error("\"anyone\" does not belong into a list; write allow = \"anyone\"")]
     AnyoneInList(List),
     /// Neither a network nor a name of `[networks]`.
-    #[error("{problem}, and [networks] has no such name{}", known(.known))]
+    #[error("{problem}, and [networks] has no such name{}", listed(known))]
     Network {
         /// Where it stands.
         list: List,
@@ -88,7 +88,7 @@ impl AccessError {
     }
 }
 
-fn known(names: &[String]) -> String {
+fn listed(names: &[String]) -> String {
     if names.is_empty() { String::new() } else { format!(" (it has {})", names.join(", ")) }
 }
 
@@ -182,7 +182,11 @@ fn resolve(list: List, entries: &[String], networks: &Networks) -> Result<Vec<Ne
             None if entry == "anyone" => return Err(AccessError::AnyoneInList(list)),
             None => {
                 let known = || networks.keys().cloned().collect();
-                resolved.push(entry.parse().map_err(|problem| AccessError::Network { list, problem, known: known() })?);
+                resolved.push(entry.parse().map_err(|problem| AccessError::Network {
+                    list,
+                    problem,
+                    known: known(),
+                })?);
             }
         }
     }

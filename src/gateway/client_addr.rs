@@ -63,7 +63,9 @@ impl FromStr for Network {
 /// `::ffff:a.b.c.d/n` is the IPv4 network `a.b.c.d/(n-96)`, since addresses are compared in canonical form.
 fn canonical(net: IpNet) -> IpNet {
     match (net.network().to_canonical(), net.prefix_len().checked_sub(96)) {
-        (address @ IpAddr::V4(_), Some(prefix)) if net.network().is_ipv6() => IpNet::new(address, prefix).unwrap_or(net),
+        (address @ IpAddr::V4(_), Some(prefix)) if net.network().is_ipv6() => {
+            IpNet::new(address, prefix).unwrap_or(net)
+        }
         _ => net,
     }
 }

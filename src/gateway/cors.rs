@@ -57,6 +57,17 @@ pub enum Preflight {
 }
 
 impl Cors {
+    /// The rules of all of these, for answers that must not tell connections apart.
+    pub fn union<'a>(all: impl Iterator<Item = &'a Self>) -> Self {
+        let mut union = Self::default();
+        for rule in all.flat_map(|cors| &cors.rules) {
+            if !union.rules.contains(rule) {
+                union.rules.push(rule.clone());
+            }
+        }
+        union
+    }
+
     /// Whether any rule lets this origin read answers.
     pub fn allows(&self, origin: &HeaderValue) -> bool {
         self.rules.iter().any(|rule| rule.matches(origin))
@@ -68,7 +79,8 @@ impl Cors {
         let Some(origin) = origin else { return };
         let matching = self.rules.iter().filter(|rule| rule.matches(origin));
         // An answer to a method that the rules do not list stays closed, as with GCS.
-        if let Some(rule) = matching.into_iter().find(|rule| rule.methods.contains(method) || method == Method::OPTIONS) {
+        if let Some(rule) = matching.into_iter().find(|rule| rule.methods.contains(method) || method == Method::OPTIONS)
+        {
             rule.allow(origin, headers);
             if let Some(exposed) = &rule.expose_headers {
                 headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed.clone());
@@ -82,7 +94,8 @@ impl Cors {
             return Preflight::None;
         };
         let matching = || self.rules.iter().filter(|rule| rule.matches(origin));
-        let wanted = matching().find(|rule| rule.methods.iter().any(|known| known.as_str().as_bytes() == method.as_bytes()));
+        let wanted =
+            matching().find(|rule| rule.methods.iter().any(|known| known.as_str().as_bytes() == method.as_bytes()));
         let Some(rule) = wanted.or_else(|| matching().next()) else { return Preflight::OriginNotAllowed };
         let mut headers = HeaderMap::new();
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, rule.allow_methods.clone());

@@ -41,8 +41,8 @@ impl Exchange {
             ending: None,
             announced: None,
             event: AccessEvent {
-                request_id: RequestId::from_headers(&head.headers),
-                trace: Trace::from_headers(&head.headers),
+                request_id: RequestId::of(&head.headers),
+                trace: Trace::of(&head.headers),
                 client: None,
                 method: head.method.to_string(),
                 path: head.uri.path().to_owned(),

@@ -16,7 +16,7 @@ use super::fetch::{AcceptedEncoding, Encoding, Fetch, FetchMethod, Outcome, Rang
 use super::headers::Representation;
 use super::reject::Rejection;
 use crate::cache::{Known, MetadataCache};
-use crate::gcs::{self, Client, Read, ReadRequest, StatRequest};
+use crate::gcs::{self, Client, Form, Read, ReadRequest, StatRequest};
 use crate::object::{ByteRange, Generation, Metadata, ObjectName};
 
 /// What one delivery works with.
@@ -110,17 +110,24 @@ fn head(source: Source<'_>, fetch: &Fetch, metadata: &Metadata) -> Response<Body
 
 /// Turns an opened read into an answer.
 async fn answer(source: Source<'_>, fetch: &Fetch, read: Read) -> Result<Response<Body>, Rejection> {
-    let representation = source.representation(fetch, &read.metadata);
-    let read = if representation.is_decompressed() && read.part.is_some() {
-        // Only the answer told that this is gzip for a client that wants none: a range of it would be of no use.
+    let of_no_use = read.part.is_some() && source.representation(fetch, &read.metadata).is_decompressed();
+    let read = if of_no_use {
+        // Only the answer told that this is gzip for a client that wants none; a range of it cannot be decompressed.
         source.open(Plan { range: None, pinned: Some(read.metadata.generation) }).await?
     } else {
         read
     };
-    let representation = source.representation(fetch, &read.metadata);
+    let mut representation = source.representation(fetch, &read.metadata);
+    if read.form == Form::Decompressed {
+        // GCS did it in spite of our Accept-Encoding.
+        representation.encoding = Encoding::Identity;
+    }
     let headers = representation.headers(read.part, source.connection);
     let status = if read.part.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
-    let body = if representation.is_decompressed() { Body::decompressed(read.body) } else { Body::object(read.body) };
+    let body = match read.form {
+        Form::Stored if representation.is_decompressed() => Body::decompressed(read.body),
+        Form::Stored | Form::Decompressed => Body::object(read.body),
+    };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;

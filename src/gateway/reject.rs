@@ -202,7 +202,11 @@ fn upstream(error: &gcs::Error) -> Answer {
         E::Connect { .. } | E::Broken(_) | E::EndedEarly { .. } => {
             answer(StatusCode::BAD_GATEWAY, "upstream_unreachable", "The bucket could not be reached.")
         }
-        E::RangeNotSatisfiable { .. } | E::Redirected { .. } | E::Refused { .. } | E::Protocol(_) | E::Corrupt { .. } => {
+        E::RangeNotSatisfiable { .. }
+        | E::Redirected { .. }
+        | E::Refused { .. }
+        | E::Protocol(_)
+        | E::Corrupt { .. } => {
             answer(StatusCode::BAD_GATEWAY, "upstream_error", "The bucket's answer could not be used.")
         }
     }

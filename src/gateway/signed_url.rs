@@ -4,10 +4,11 @@
 //! The answer may be kept only as long as the URL surely works, and sends no Referer along.
 //! Follows <https://cloud.google.com/storage/docs/access-control/signed-urls>.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::header::{CACHE_CONTROL, LOCATION, REFERRER_POLICY};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode};
 
 use super::access::Admitted;
 use super::body::Body;
@@ -15,6 +16,7 @@ use super::connection::Connection;
 use super::reject::Rejection;
 use crate::cache::{SignedUrls, UrlRequest};
 use crate::gcs::Endpoint;
+use crate::gcs::sign::{self, Style};
 use crate::object::ObjectName;
 
 /// Answers with a redirect to the object.
@@ -26,21 +28,29 @@ pub(super) async fn redirect(
     _proof: &Admitted,
 ) -> Result<Response<Body>, Rejection> {
     let signer = connection.credential.signer().ok_or(Rejection::CannotSign)?;
+    let project =
+        connection.config.project_id.as_ref().map(|project| ("userProject".to_owned(), project.as_str().to_owned()));
     let request = UrlRequest {
-        connection: connection.label.clone(),
-        endpoint: endpoint.clone(),
-        bucket: connection.config.uri.bucket.clone(),
-        object: object.clone(),
-        project: connection.project().cloned(),
-        expiry: connection.config.signed_url_expiry,
+        connection: Arc::clone(&connection.label),
+        sign: sign::Request {
+            method: Method::GET,
+            endpoint: endpoint.clone(),
+            style: Style::Path,
+            bucket: connection.config.uri.bucket.clone(),
+            object: Some(object.clone()),
+            query: project.into_iter().collect(),
+            headers: Vec::new(),
+            expires: connection.config.signed_url_expiry,
+        },
     };
-    let signed = urls.url(&signer, &request, now).await?;
-    // What is left to live when this answer is kept is never less than what was promised for a fresh one.
-    let keep = signed.expires_at.duration_since(now).unwrap_or_default().saturating_sub(connection.config.signed_url_expiry);
+    let signed = urls.url(&signer, request, now).await?;
+    // Whoever follows a kept redirect must have as much life left as was promised for a fresh one.
+    let life = signed.expires_at().duration_since(now).unwrap_or_default();
+    let keep = life.saturating_sub(connection.config.signed_url_expiry);
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::FOUND;
     let headers = response.headers_mut();
-    headers.insert(LOCATION, signed.location);
+    headers.insert(LOCATION, signed.location());
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     if let Ok(value) = HeaderValue::try_from(format!("private, max-age={}", keep.as_secs())) {
         headers.insert(CACHE_CONTROL, value);

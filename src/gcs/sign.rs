@@ -22,7 +22,7 @@ use crate::object::{BucketName, ObjectName};
 pub(crate) use key::RsaKey;
 
 /// The longest life of any signed URL.
-pub const LONGEST_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+pub const LONGEST_LIFE: Duration = Duration::from_hours(7 * 24);
 
 const ALGORITHM: &str = "GOOG4-RSA-SHA256";
 /// Everything but RFC 3986's unreserved characters; `*` is encoded too.

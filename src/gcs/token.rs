@@ -18,7 +18,7 @@ use moka::policy::EvictionPolicy;
 use crate::gcs::credentials::{self, Environment, Error, Refresh, Secret};
 
 /// How long before its end a token is renewed; the metadata server gives a new one only in the last four to five minutes.
-const EARLY: Duration = Duration::from_secs(240);
+const EARLY: Duration = Duration::from_mins(4);
 /// A token with less life left could end on its way.
 const MARGIN: Duration = Duration::from_secs(10);
 /// Short-lived tokens are not asked for again at once.

@@ -70,7 +70,8 @@ impl IpFilter {
     /// Reads the text of a filter file.
     pub fn parse(text: &str) -> Result<Self, IpFilterError> {
         let filter: Self = serde_json::from_str(&without_comments(text))?;
-        let vpc_blocks: usize = filter.vpc_network_sources.iter().map(|source| source.allowed_ip_cidr_ranges.len()).sum();
+        let vpc_blocks: usize =
+            filter.vpc_network_sources.iter().map(|source| source.allowed_ip_cidr_ranges.len()).sum();
         let blocks = filter.public_ranges().len() + vpc_blocks;
         if blocks > MAX_BLOCKS {
             return Err(IpFilterError::TooManyBlocks(blocks));
@@ -156,12 +157,19 @@ mod tests {
     #[test]
     fn what_gcs_would_refuse_is_refused() {
         let blocks: Vec<String> = (0..201).map(|n| format!("\"10.0.{n}.0/24\"")).collect();
-        let many = format!(r#"{{"mode":"Enabled","publicNetworkSource":{{"allowedIpCidrRanges":[{}]}}}}"#, blocks.join(","));
+        let many =
+            format!(r#"{{"mode":"Enabled","publicNetworkSource":{{"allowedIpCidrRanges":[{}]}}}}"#, blocks.join(","));
         assert!(matches!(IpFilter::parse(&many), Err(IpFilterError::TooManyBlocks(201))));
         let nets: Vec<String> = (0..26).map(|n| format!(r#"{{"network":"n{n}"}}"#)).collect();
         let many = format!(r#"{{"mode":"Enabled","vpcNetworkSources":[{}]}}"#, nets.join(","));
         assert!(matches!(IpFilter::parse(&many), Err(IpFilterError::TooManyNetworks(26))));
-        for bad in ["", "[]", "{}", r#"{"mode":"On"}"#, r#"{"mode":"Enabled","publicNetworkSource":{"allowedIpCidrRanges":["x"]}}"#] {
+        for bad in [
+            "",
+            "[]",
+            "{}",
+            r#"{"mode":"On"}"#,
+            r#"{"mode":"Enabled","publicNetworkSource":{"allowedIpCidrRanges":["x"]}}"#,
+        ] {
             assert!(matches!(IpFilter::parse(bad), Err(IpFilterError::Json(_))), "{bad}");
         }
     }

@@ -57,7 +57,9 @@ pub enum CorsError {
     #[error("'{0}' is not the name of a header")]
     Header(String),
     /// `"*"` with credentials.
-    #[error("credentials = true together with \"*\" would let any page read media in a visitor's name; list the origins")]
+    #[error(
+        "credentials = true together with \"*\" would let any page read media in a visitor's name; list the origins"
+    )]
     CredentialsForAnyone,
     /// `file` and other keys.
     #[error("file stands in place of all other keys of this section; remove origins, or file")]
@@ -118,7 +120,8 @@ impl Rule {
     /// A bucket's rule: `responseHeader` is both what a request may carry and what scripts may read.
     fn from_bucket(rule: &BucketRule) -> Result<Self, CorsError> {
         let served = [Method::GET, Method::HEAD];
-        let listed = |method: &Method| rule.method.iter().any(|name| name == "*" || name.eq_ignore_ascii_case(method.as_str()));
+        let listed =
+            |method: &Method| rule.method.iter().any(|name| name == "*" || name.eq_ignore_ascii_case(method.as_str()));
         let methods: Vec<Method> = served.into_iter().filter(listed).collect();
         let response_headers = headers(&rule.response_header)?;
         Ok(Self {

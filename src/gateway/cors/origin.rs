@@ -143,7 +143,14 @@ mod tests {
     fn a_star_stands_for_whole_labels() {
         let pattern: OriginPattern = "https://*.example.com".parse().expect("legal");
         assert!(pattern.matches(b"https://a.example.com") && pattern.matches(b"https://a.b.example.com"));
-        for other in ["https://.example.com", "https://example.com", "https://a..example.com", "https://x@a.example.com", "https://a/.example.com", "https://evil.com?.example.com"] {
+        for other in [
+            "https://.example.com",
+            "https://example.com",
+            "https://a..example.com",
+            "https://x@a.example.com",
+            "https://a/.example.com",
+            "https://evil.com?.example.com",
+        ] {
             assert!(!pattern.matches(other.as_bytes()), "{other}");
         }
     }

@@ -45,17 +45,19 @@ pub struct Environment {
 impl Environment {
     /// The process's variables and the system's clock.
     pub fn process() -> Self {
-        Self::new(Arc::new(|name| std::env::var(name).ok()))
+        Self::new(|name| std::env::var(name).ok())
     }
 
     /// These variables alone, and the system's clock.
     pub fn of<const N: usize>(variables: [(&str, &str); N]) -> Self {
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         let variables: HashMap<_, _> = variables.into_iter().map(owned).collect();
-        Self::new(Arc::new(move |name| variables.get(name).cloned()))
+        Self::new(move |name| variables.get(name).cloned())
     }
 
-    fn new(variables: Lookup) -> Self {
+    /// Variables looked up by `variables`, and the system's clock.
+    pub fn new(variables: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        let variables: Lookup = Arc::new(variables);
         Self { variables, clock: Arc::new(SystemTime::now), on_refresh: Arc::new(|_| ()), iam_endpoint: None }
     }
 

@@ -28,7 +28,7 @@ const SUPPORTED: &str = "service_account, authorized_user, impersonated_service_
 /// An impersonation in an impersonation in an impersonation is enough.
 const MAX_DEPTH: usize = 3;
 /// What IAM gives without an organisation's leave for more.
-pub(super) const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const HOUR: Duration = Duration::from_hours(1);
 
 /// What a credential file says.
 #[derive(Debug)]

@@ -12,8 +12,8 @@ use super::{Error, Secret};
 use crate::gcs::token::Fresh;
 
 /// Google's tokens live this long, and STS may leave it unsaid.
-const USUAL_LIFE: Duration = Duration::from_secs(3600);
-const LONGEST_LIFE: Duration = Duration::from_secs(12 * 3600);
+const USUAL_LIFE: Duration = Duration::from_hours(1);
+const LONGEST_LIFE: Duration = Duration::from_hours(12);
 
 /// Google's own endpoint.
 pub(crate) const TOKEN_URI: &str = "https://oauth2.googleapis.com/token";

@@ -15,7 +15,7 @@ use super::{Error, Secret, oauth};
 use crate::gcs::sign::RsaKey;
 use crate::gcs::token::Fresh;
 
-const LIFE: Duration = Duration::from_secs(3600);
+const LIFE: Duration = Duration::from_hours(1);
 /// Google's clock may be a little behind ours; the JWT begins earlier and lives no longer for it.
 const SKEW: Duration = Duration::from_secs(10);
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn the_token_has_a_scope_no_audience_and_lives_an_hour() {
-        let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let now = UNIX_EPOCH + Duration::from_secs(1_800_000_007);
         let input = ServiceAccount::claims("a@b.c", Some("id"), "scope", None, now).expect("claims");
         assert_eq!(part(&input, 0), serde_json::json!({ "alg": "RS256", "typ": "JWT", "kid": "id" }));
         let claims = part(&input, 1);
@@ -98,12 +98,12 @@ mod tests {
         );
         assert!(claims.get("aud").is_none());
         assert_eq!(claims["exp"].as_u64().zip(claims["iat"].as_u64()).map(|(end, start)| end - start), Some(3600));
-        assert!(claims["iat"].as_u64() < Some(1_800_000_000));
+        assert!(claims["iat"].as_u64() < Some(1_800_000_007));
     }
 
     #[test]
     fn an_assertion_names_its_receiver() {
-        let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let now = UNIX_EPOCH + Duration::from_secs(1_800_000_007);
         let input = ServiceAccount::claims("a@b.c", None, "scope", Some("https://x/token"), now).expect("claims");
         assert_eq!(part(&input, 1)["aud"], "https://x/token");
         assert!(part(&input, 0).get("kid").is_none());

@@ -26,7 +26,7 @@ pub(crate) enum Kind {
     ServiceAccount(ServiceAccount),
     AuthorizedUser(AuthorizedUser),
     Impersonated(Impersonated),
-    ExternalAccount(ExternalAccount),
+    ExternalAccount(Box<ExternalAccount>),
     MetadataServer(MetadataServer),
     Anonymous,
 }

@@ -16,7 +16,7 @@ use crate::gcs::credentials::{Error, Inner, Kind, Loaded, SIGN_BLOB, sign_blob};
 use crate::gcs::token::Slot;
 
 /// The key behind signBlob stays valid for at least this long after it signed, and maybe no longer.
-const SIGN_BLOB_LIFE: Duration = Duration::from_secs(12 * 60 * 60);
+const SIGN_BLOB_LIFE: Duration = Duration::from_hours(12);
 
 /// Signs as a service account.
 #[derive(Clone)]
@@ -106,16 +106,13 @@ impl Signer {
 
     async fn sign_remotely(&self, payload: &[u8]) -> Result<Vec<u8>, Error> {
         let Inner { control, environment, .. } = &*self.inner;
-        let (slot, url, delegates) = match (&self.way, &self.loaded.source.kind) {
-            (Way::Impersonated, Kind::Impersonated(account)) => {
+        let (slot, url, delegates) =
+            if let (Way::Impersonated, Kind::Impersonated(account)) = (&self.way, &self.loaded.source.kind) {
                 (Slot::Source, account.url(SIGN_BLOB, control, environment).await?, account.delegates.clone())
-            }
-            _ => {
+            } else {
                 let universe = self.loaded.source.universe(control).await?;
-                let url = environment.iam_url(&universe, &self.account().await?, SIGN_BLOB);
-                (Slot::Calling, url, [].into())
-            }
-        };
+                (Slot::Calling, environment.iam_url(&universe, &self.account().await?, SIGN_BLOB), [].into())
+            };
         let token = self.inner.token(slot).await.map_err(Error::Shared)?;
         let outcome = sign_blob(&url, token.authorization(), &delegates, (payload, control)).await;
         if !outcome.as_ref().is_err_and(Error::is_unauthorized) {

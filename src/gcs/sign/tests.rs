@@ -80,13 +80,13 @@ fn all_published_vectors_are_reproduced() {
 fn simple(object: &str, query: Vec<(String, String)>) -> Request {
     let bucket = BucketName::new("bucket").expect("a good bucket");
     let object = ObjectName::new(object).expect("a good object");
-    let mut request = Request::object(http::Method::GET, Endpoint::default(), bucket, object, Duration::from_secs(60));
+    let mut request = Request::object(http::Method::GET, Endpoint::default(), bucket, object, Duration::from_mins(1));
     request.query = query;
     request
 }
 
 fn noon() -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(1_767_268_800)
+    UNIX_EPOCH + Duration::from_secs(1_767_268_801)
 }
 
 #[test]

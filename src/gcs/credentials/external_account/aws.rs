@@ -1,6 +1,6 @@
-//! Subject tokens made on AWS: a signed GetCallerIdentity request, which Google's STS sends to prove who we are.
+//! Subject tokens made on AWS: a signed `GetCallerIdentity` request, which Google's STS sends to prove who we are.
 //!
-//! Keys come from the usual environment variables, else from the instance's metadata (IMDSv2 where the file has it).
+//! Keys come from the usual environment variables, else from the instance's metadata (`IMDSv2` where the file has it).
 //! Follows <https://google.aip.dev/auth/4117#determining-the-subject-token-in-aws>.
 
 use http::HeaderValue;
@@ -67,7 +67,7 @@ impl Aws {
         hosts.aws(&url).map_err(|problem| format!("regional_cred_verification_url {problem}"))
     }
 
-    /// IMDSv2's session token.
+    /// `IMDSv2`'s session token.
     async fn session(&self, control: &ControlPlane) -> Result<Option<HeaderValue>, Error> {
         let Some(url) = &self.session_url else { return Ok(None) };
         let request = control.instance().put(url.clone()).header("x-aws-ec2-metadata-token-ttl-seconds", "300");

@@ -19,7 +19,6 @@ use crate::gcs::credentials::{Environment, Error, Secret};
 pub(crate) const ALLOW_EXECUTABLES: &str = "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES";
 
 /// A program, its arguments and its patience.
-#[derive(Debug)]
 pub(crate) struct Executable {
     pub(crate) command: Vec<String>,
     pub(crate) timeout: Duration,
@@ -131,13 +130,13 @@ pub(crate) fn split_words(command: &str) -> Option<Vec<String>> {
         match (character, quote) {
             ('\\', None | Some('"')) => word.get_or_insert_default().push(characters.next()?),
             (c, Some(q)) if c == q => quote = None,
-            (c, Some(_)) => word.get_or_insert_default().push(c),
             ('"' | '\'', None) => {
                 quote = Some(character);
+                // Empty quotes are an empty word.
                 word.get_or_insert_default();
             }
             (c, None) if c.is_whitespace() => words.extend(word.take()),
-            (c, None) => word.get_or_insert_default().push(c),
+            (c, _) => word.get_or_insert_default().push(c),
         }
     }
     words.extend(word);

@@ -54,7 +54,7 @@ fn authorization(
     let mut query: Vec<&str> = url.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()).collect();
     query.sort_unstable();
     let names = headers.keys().copied().collect::<Vec<_>>().join(";");
-    let lines: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+    let lines: String = headers.iter().flat_map(|(name, value)| [*name, ":", value.as_str(), "\n"]).collect();
     let (path, query, empty) = (url.path(), query.join("&"), sha256(b""));
     let canonical = format!("{method}\n{path}\n{query}\n{lines}\n{names}\n{empty}");
     let day = date.split('T').next().unwrap_or_default();
@@ -102,7 +102,7 @@ mod tests {
     fn the_subject_token_names_its_receiver_and_hides_the_secret() {
         let url = Url::parse("https://sts.eu-west-1.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15")
             .expect("a URL");
-        let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_800_000_000);
+        let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_800_000_007);
         let token = get_caller_identity(&url, "eu-west-1", "//iam.googleapis.com/x", (&keys(), now)).expect("signed");
         let text = percent_encoding::percent_decode_str(token.expose()).decode_utf8().expect("UTF-8").into_owned();
         let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");

@@ -37,7 +37,8 @@ impl Reader<'_> {
             impersonated: target.as_ref().map(|(_, email)| email.clone()),
             subject: self.subject(source, &format!("{prefix}{SOURCE}"))?,
         };
-        let source = Source { kind: Kind::ExternalAccount(account), universe: Some(universe.as_str().into()) };
+        let source =
+            Source { kind: Kind::ExternalAccount(Box::new(account)), universe: Some(universe.as_str().into()) };
         let Some((resource_url, email)) = target else { return Ok(source) };
         let impersonated = Impersonated {
             source: Box::new(source),
