@@ -11,3 +11,4 @@
 mod credentials;
 mod emulator;
 mod server;
+mod upstream;
