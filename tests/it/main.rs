@@ -10,5 +10,7 @@
 
 mod credentials;
 mod emulator;
+mod media;
 mod server;
+mod support;
 mod upstream;
