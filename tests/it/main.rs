@@ -1,3 +1,4 @@
-//! Black-box tests: real sockets at both ends.
+//! Black-box tests: real sockets at both ends, one module per behaviour.
 
 mod emulator;
+mod server;

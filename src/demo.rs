@@ -1,0 +1,107 @@
+//! The demo: sample media in an embedded GCS, a gateway in front of it and a page on a second origin.
+//!
+//! This room holds what is shown and the configuration it is shown with; it opens no bucket of anyone's.
+
+mod page_server;
+mod running;
+mod samples;
+
+pub use page_server::{Origins, PageServer};
+pub use running::{Demo, DemoError, Options, example_in_folder};
+pub use samples::{SAMPLES, Sample};
+
+/// The bucket that the demo's connections read.
+pub const BUCKET: &str = "demo-media";
+
+/// The demo's connections, in the order the page shows them.
+pub const CONNECTIONS: [&str; 3] = ["proxy", "signed", "auto"];
+
+/// The bucket that the user's own folder is served as.
+pub const FOLDER_BUCKET: &str = "demo-folder";
+
+/// The connection that serves the user's own folder.
+pub const FOLDER: &str = "folder";
+
+/// From this size on the connection `auto` redirects; the sample video is larger.
+pub const REDIRECT_ABOVE: &str = "80 KiB";
+
+/// Whether the page's origin may read the gateway's answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageCors {
+    /// As it should be: the page's origin, and no other, is allowed.
+    Allowed,
+    /// For comparison: the page turns red.
+    Refused,
+}
+
+/// What the demo's configuration depends on.
+#[derive(Clone, Debug)]
+pub struct Settings<'a> {
+    /// Where the gateway listens, such as `127.0.0.1:8080`.
+    pub listen: &'a str,
+    /// Where the admin listener listens.
+    pub admin_listen: &'a str,
+    /// The embedded GCS, such as `http://127.0.0.1:9000`.
+    pub storage: &'a str,
+    /// The service-account key that the embedded GCS knows.
+    pub key_file: &'a str,
+    /// The origin of the page.
+    pub page_origin: &'a str,
+    /// Whether the user's own folder is served, too.
+    pub folder: bool,
+    /// Whether the page may read the gateway's answers.
+    pub cors: PageCors,
+}
+
+impl Settings<'_> {
+    /// The demo's configuration file.
+    pub fn to_toml(&self) -> String {
+        let origin = match self.cors {
+            PageCors::Allowed => self.page_origin,
+            PageCors::Refused => "https://elsewhere.example",
+        };
+        let Self { listen, admin_listen, storage, key_file, .. } = self;
+        let mut text = format!(
+            "[server]\nlisten = {listen:?}\n\n[admin]\nlisten = {admin_listen:?}\n\n[access]\nallow = \"anyone\"\n\n\
+             [cors]\norigins = [{origin:?}]\nexpose_headers = [{EXPOSED}]\n\n[gcs]\nendpoint = {storage:?}\n\n\
+             [credentials.default]\nsource = \"file\"\npath = {key_file:?}\n"
+        );
+        for (name, delivery) in [("proxy", "proxy"), ("signed", "signed-url"), ("auto", "auto")] {
+            text.push_str(&format!(
+                "\n[connections.{name}]\nuri = \"gs://{BUCKET}/\"\ndelivery = \"{delivery}\"\n\
+                 redirect_above = \"{REDIRECT_ABOVE}\"\n"
+            ));
+        }
+        if self.folder {
+            text.push_str(&format!("\n[connections.{FOLDER}]\nuri = \"gs://{FOLDER_BUCKET}/\"\n"));
+        }
+        text
+    }
+}
+
+const EXPOSED: &str = "\"content-range\", \"accept-ranges\", \"content-length\", \"etag\", \"last-modified\", \
+                       \"x-goog-generation\", \"x-gsgate-delivery\", \"content-security-policy\"";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configuration_is_toml_and_names_the_connections() {
+        let settings = Settings {
+            listen: "127.0.0.1:1",
+            admin_listen: "127.0.0.1:2",
+            storage: "http://127.0.0.1:3",
+            key_file: "C:\\keys\\demo.json",
+            page_origin: "http://127.0.0.1:4",
+            folder: true,
+            cors: PageCors::Allowed,
+        };
+        let config: toml::Table = settings.to_toml().parse().expect("TOML");
+        assert_eq!(config["credentials"]["default"]["path"].as_str(), Some(settings.key_file));
+        assert_eq!(config["cors"]["origins"][0].as_str(), Some(settings.page_origin));
+        for name in CONNECTIONS {
+            assert_eq!(config["connections"][name]["uri"].as_str(), Some("gs://demo-media/"));
+        }
+    }
+}
