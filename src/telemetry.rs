@@ -49,6 +49,13 @@ pub enum Format {
 #[serde(try_from = "String")]
 pub struct Level(String);
 
+impl Config {
+    /// Only what went wrong, for commands whose own words are what matters.
+    pub fn quiet() -> Self {
+        Self { format: Format::Auto, level: Level("warn".to_owned()) }
+    }
+}
+
 /// Why logging could not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
