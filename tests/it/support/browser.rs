@@ -119,6 +119,7 @@ impl Browser {
     pub async fn view_as(&mut self, width: u32, height: u32, colours: Colours) {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.call("Emulation.setDeviceMetricsOverride", size).await;
+        self.call("Emulation.setScrollbarsHidden", json!({ "hidden": true })).await;
         let value = match colours {
             Colours::Light => "light",
             Colours::Dark => "dark",
