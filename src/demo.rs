@@ -3,9 +3,11 @@
 //! This room holds what is shown and the configuration it is shown with; it opens no bucket of anyone's.
 
 mod page_server;
+mod running;
 mod samples;
 
 pub use page_server::{Origins, PageServer};
+pub use running::{Demo, DemoError, Options, example_in_folder};
 pub use samples::{SAMPLES, Sample};
 
 /// The bucket that the demo's connections read.
@@ -13,6 +15,12 @@ pub const BUCKET: &str = "demo-media";
 
 /// The demo's connections, in the order the page shows them.
 pub const CONNECTIONS: [&str; 3] = ["proxy", "signed", "auto"];
+
+/// The bucket that the user's own folder is served as.
+pub const FOLDER_BUCKET: &str = "demo-folder";
+
+/// The connection that serves the user's own folder.
+pub const FOLDER: &str = "folder";
 
 /// From this size on the connection `auto` redirects; the sample video is larger.
 pub const REDIRECT_ABOVE: &str = "80 KiB";
@@ -39,6 +47,8 @@ pub struct Settings<'a> {
     pub key_file: &'a str,
     /// The origin of the page.
     pub page_origin: &'a str,
+    /// Whether the user's own folder is served, too.
+    pub folder: bool,
     /// Whether the page may read the gateway's answers.
     pub cors: PageCors,
 }
@@ -63,6 +73,9 @@ impl Settings<'_> {
                  redirect_above = \"{REDIRECT_ABOVE}\"\n"
             );
         }
+        if self.folder {
+            text.push_str(&format!("\n[connections.{FOLDER}]\nuri = \"gs://{FOLDER_BUCKET}/\"\n"));
+        }
         text
     }
 }
@@ -82,6 +95,7 @@ mod tests {
             storage: "http://127.0.0.1:3",
             key_file: "C:\\keys\\demo.json",
             page_origin: "http://127.0.0.1:4",
+            folder: true,
             cors: PageCors::Allowed,
         };
         let config: toml::Table = settings.to_toml().parse().expect("TOML");

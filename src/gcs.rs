@@ -4,8 +4,17 @@
 //! This room never sees a client's request: everything sent upstream is built here from typed parts.
 //! Follows <https://cloud.google.com/storage/docs/json_api> and <https://cloud.google.com/storage/docs/authentication/signatures>.
 
+pub mod credentials;
+pub mod sign;
+
+mod client;
 mod config;
 mod error;
+mod token;
 
+pub use client::{Backoff, Client, ConnectorError, Form, Read, ReadBody, ReadRequest, StatRequest};
 pub use config::{Config, Endpoint};
+pub use credentials::Credential;
 pub use error::{Error, Source};
+pub use sign::signer::Signer;
+pub use token::Token;

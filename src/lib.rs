@@ -4,6 +4,15 @@
 //! `cli → app → config → server → gateway → cache → gcs → object`.
 //! `metrics` and `telemetry` are leaves that any room may use; `emulator` is a GCS of its own for the demo and the tests.
 
+pub mod app;
+pub mod cache;
+pub mod cli;
+pub mod config;
 pub mod demo;
+pub mod emulator;
+pub mod gateway;
 pub mod gcs;
+pub mod metrics;
 pub mod object;
+pub mod server;
+pub mod telemetry;

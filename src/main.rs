@@ -1,3 +1,10 @@
-//! The process: hands the command line to the library and turns its verdict into an exit code.
+//! The process: hands the command line and the environment to the library, and its verdict to the system.
 
-fn main() {}
+use std::process::ExitCode;
+
+use gsgate::cli;
+use gsgate::config::Environment;
+
+fn main() -> ExitCode {
+    cli::run(std::env::args_os(), Environment::of_process())
+}

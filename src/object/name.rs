@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
+use serde::Deserialize;
 
 /// Everything but RFC 3986's unreserved characters.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -166,7 +167,8 @@ impl fmt::Display for ObjectPrefix {
 }
 
 /// `gs://bucket/rest`, where the rest may be empty, a prefix or an object's name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct GsUri {
     /// The bucket.
     pub bucket: BucketName,
@@ -198,7 +200,8 @@ impl fmt::Display for GsUri {
 }
 
 /// A Google Cloud project's id or number, as sent in `x-goog-user-project`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct ProjectId(String);
 
 impl ProjectId {
@@ -212,6 +215,22 @@ impl ProjectId {
     /// The id.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for GsUri {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Self, NameError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for ProjectId {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Self, NameError> {
+        Self::new(text)
     }
 }
 

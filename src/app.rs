@@ -1,0 +1,140 @@
+//! Wiring: from a checked configuration to listeners that answer, and its replacement while they do.
+//!
+//! Everything that lives as long as the process is made here and passed on; there are no globals.
+
+mod assemble;
+mod readiness;
+mod reload;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
+
+use self::reload::Reloader;
+pub use self::reload::{ReloadHandle, Source};
+use crate::config::{ConfigError, Resolved};
+use crate::gateway::Gateway;
+use crate::gateway::body::Body;
+use crate::metrics::Metrics;
+use crate::server::admin::Admin;
+use crate::server::readiness::Readiness;
+use crate::server::{self, Drained, Peer, Server, Service};
+
+/// Why the process cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration's fault; exit code 64.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The machine's fault, such as a port in use; exit code 1.
+    #[error(transparent)]
+    Runtime(#[from] anyhow::Error),
+}
+
+/// The process: two listeners, one gateway behind the public one.
+#[derive(Debug)]
+pub struct App {
+    public: Server,
+    admin: Server,
+    parts: Parts,
+    reloader: Reloader,
+}
+
+/// What outlives a reload.
+#[derive(Clone, Debug)]
+struct Parts {
+    metrics: Metrics,
+    readiness: Readiness,
+    /// Whichever gateway is in force.
+    front: Front,
+    /// The configuration in force, redacted, for the admin listener.
+    in_force: Arc<ArcSwap<String>>,
+}
+
+/// The gateway as the server sees it: whichever is in force when a request comes.
+#[derive(Clone, Debug)]
+struct Front(Arc<ArcSwap<Gateway>>);
+
+impl Service for Front {
+    type Body = Body;
+
+    async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+        let gateway = self.0.load_full();
+        gateway.handle(request, peer.address).await
+    }
+}
+
+impl App {
+    /// Builds everything and binds the listeners; nothing is served yet. Must be called inside a tokio runtime.
+    pub async fn build(source: Source) -> Result<Self, StartError> {
+        let resolved = source.load()?;
+        let (metrics, readiness) = (Metrics::new(), Readiness::new());
+        let gateway = assemble::assemble(&resolved, source.environment(), &metrics, &readiness).await?;
+        let public = bind("server", &resolved.config.server, &metrics, &resolved)?;
+        let admin_config = server::Config::for_admin(&resolved.config.admin);
+        // The admin listener's few connections are not what the connection metrics are about.
+        let admin = bind("admin", &admin_config, &Metrics::new(), &resolved)?;
+        metrics.config_in_force(SystemTime::now());
+        let front = Front(Arc::new(ArcSwap::from_pointee(gateway)));
+        let in_force = Arc::new(ArcSwap::from_pointee(resolved.redacted.clone()));
+        let parts = Parts { metrics, readiness, front, in_force };
+        let reloader = Reloader::new(source, resolved, parts.clone());
+        Ok(Self { public, admin, parts, reloader })
+    }
+
+    /// The addresses of the public listener.
+    pub fn public_addrs(&self) -> Vec<SocketAddr> {
+        self.public.local_addrs()
+    }
+
+    /// The addresses of the admin listener.
+    pub fn admin_addrs(&self) -> Vec<SocketAddr> {
+        self.admin.local_addrs()
+    }
+
+    /// Asks for a reload, now or later.
+    pub fn reload_handle(&self) -> ReloadHandle {
+        self.reloader.handle()
+    }
+
+    /// Serves until `shutdown`, then drains. The admin listener stays until the last answer is out.
+    pub async fn run(self, shutdown: CancellationToken) -> Drained {
+        let Self { public, admin, parts, reloader } = self;
+        let admin_shutdown = CancellationToken::new();
+        let pages = Admin::new(parts.metrics.clone(), parts.readiness.clone(), Arc::clone(&parts.in_force));
+        let admin = tokio::spawn(admin.run(pages, admin_shutdown.clone()));
+        let background = [
+            tokio::spawn(reloader.follow()),
+            tokio::spawn(readiness::probe(parts.front.clone(), parts.readiness.clone())),
+            tokio::spawn(readiness::drain_on(shutdown.clone(), parts.readiness.clone())),
+        ];
+        let drained = public.run(parts.front, shutdown).await;
+        for task in background {
+            task.abort();
+        }
+        admin_shutdown.cancel();
+        if let Err(error) = admin.await {
+            tracing::error!(%error, "the admin listener ended badly");
+        }
+        drained
+    }
+}
+
+fn bind(section: &str, config: &server::Config, metrics: &Metrics, resolved: &Resolved) -> Result<Server, StartError> {
+    Server::bind(config, metrics.clone()).map_err(|error| match error {
+        server::Error::Tls(error) => {
+            let key = vec!["server".to_owned(), "tls".to_owned()];
+            resolved.origin.error(key, format!("{:#}", anyhow::Error::new(error))).into()
+        }
+        server::Error::NobodyTrusted => {
+            let key = vec!["server".to_owned(), "proxy_protocol".to_owned()];
+            resolved.origin.error(key, error.to_string()).into()
+        }
+        error @ server::Error::Listen(_) => anyhow::Error::new(error).context(format!("{section}.listen")).into(),
+    })
+}

@@ -1,0 +1,115 @@
+//! From a checked configuration to a gateway: credentials, clients, caches.
+//!
+//! Reads credential files; asks nobody over the network, but for where the metadata server is.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::StartError;
+use crate::cache::{MetadataCache, SignedUrls, SigningWindow};
+use crate::config::{ConfigError, Environment, Resolved, ResolvedConnection};
+use crate::gateway::Gateway;
+use crate::gateway::connection::Connection;
+use crate::gateway::cors::Cors;
+use crate::gateway::decide::Delivery;
+use crate::gcs::credentials::{self, ControlPlane};
+use crate::gcs::{Client, Credential};
+use crate::metrics::Metrics;
+use crate::server::readiness::Readiness;
+
+/// Signed URLs that are kept; one takes about 1 KiB.
+const SIGNED_URLS: u64 = 100_000;
+
+/// Builds a gateway.
+pub(super) async fn assemble(
+    resolved: &Resolved,
+    environment: &Environment,
+    metrics: &Metrics,
+    readiness: &Readiness,
+) -> Result<Gateway, StartError> {
+    let config = &resolved.config;
+    let client =
+        Client::new(&config.gcs, metrics.clone()).map_err(|error| refused(resolved, &["gcs", "ca_file"], error))?;
+    let credentials = load_credentials(resolved, environment, metrics).await?;
+    let mut connections = HashMap::new();
+    for connection in &resolved.connections {
+        let name = &connection.config.credentials;
+        let credential = credentials.get(name.as_str()).ok_or_else(|| unknown(resolved, connection))?;
+        connections.insert(connection.label.to_string(), Arc::new(connect(resolved, connection, credential)?));
+    }
+    let ready = readiness.clone();
+    Ok(Gateway {
+        any_cors: Cors::union(connections.values().map(|connection| &connection.cors).chain([&resolved.default_cors])),
+        connections,
+        default_access: resolved.default_access.clone(),
+        trusted_proxies: config.server.trusted_proxies.clone(),
+        network: config.server.network.clone(),
+        endpoint: config.gcs.endpoint.clone(),
+        client,
+        metadata: MetadataCache::new(config.cache.metadata_ttl, config.cache.negative_ttl),
+        signed_urls: SignedUrls::new(SIGNED_URLS),
+        metrics: metrics.clone(),
+        is_ready: Arc::new(move || ready.is_ready()),
+    })
+}
+
+/// The credentials that connections use, by name.
+async fn load_credentials<'a>(
+    resolved: &'a Resolved,
+    environment: &Environment,
+    metrics: &Metrics,
+) -> Result<HashMap<&'a str, Credential>, ConfigError> {
+    let control =
+        ControlPlane::new(&resolved.config.gcs).map_err(|error| refused(resolved, &["gcs", "ca_file"], error))?;
+    let (variables, metrics) = (environment.clone(), metrics.clone());
+    let surroundings = credentials::Environment::new(move |name| variables.var(name).map(str::to_owned))
+        .with_observer(move |outcome| metrics.token_refresh(outcome.as_str()));
+    let mut loaded = HashMap::new();
+    for (name, settings) in resolved.used_credentials() {
+        let credential = Credential::load(settings, &surroundings, &control).await;
+        let credential = credential.map_err(|error| refused(resolved, &["credentials", name], error))?;
+        loaded.insert(name, credential);
+    }
+    Ok(loaded)
+}
+
+/// A connection with its credential; checks what only the credential can tell.
+fn connect(
+    resolved: &Resolved,
+    connection: &ResolvedConnection,
+    credential: &Credential,
+) -> Result<Connection, ConfigError> {
+    let at = |key: &str, message: String| {
+        resolved.origin.error(["connections", &connection.label, key].map(str::to_owned).to_vec(), message)
+    };
+    match credential.signer() {
+        Some(signer) => {
+            SigningWindow::new(connection.config.signed_url_expiry, signer.longest_life())
+                .map_err(|error| at("signed_url_expiry", error.to_string()))?;
+        }
+        None if connection.config.delivery == Delivery::SignedUrl => {
+            let cure = "its credential cannot sign; use a service account's key, or add sign_as to the credential, \
+                        or set delivery to \"auto\" or \"proxy\"";
+            return Err(at("delivery", cure.to_owned()));
+        }
+        None => {}
+    }
+    Ok(Connection {
+        label: Arc::clone(&connection.label),
+        config: connection.config.clone(),
+        access: connection.access.clone(),
+        cors: connection.cors.clone(),
+        credential: credential.clone(),
+        cache_control: connection.cache_control.clone(),
+    })
+}
+
+fn unknown(resolved: &Resolved, connection: &ResolvedConnection) -> ConfigError {
+    let key = ["connections", &connection.label, "credentials"].map(str::to_owned).to_vec();
+    resolved.origin.error(key, format!("there is no [credentials.{}]", connection.config.credentials))
+}
+
+fn refused(resolved: &Resolved, key: &[&str], error: impl std::error::Error + Send + Sync + 'static) -> ConfigError {
+    let key = key.iter().map(|&segment| segment.to_owned()).collect();
+    resolved.origin.error(key, format!("{:#}", anyhow::Error::new(error)))
+}

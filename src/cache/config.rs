@@ -1,0 +1,23 @@
+//! The `[cache]` section.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// The `[cache]` section.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// How long metadata counts as current.
+    #[serde(with = "humantime_serde")]
+    pub metadata_ttl: Duration,
+    /// How long an object that was not there counts as missing.
+    #[serde(with = "humantime_serde")]
+    pub negative_ttl: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { metadata_ttl: Duration::from_secs(60), negative_ttl: Duration::from_secs(5) }
+    }
+}

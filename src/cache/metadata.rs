@@ -1,0 +1,92 @@
+//! Object metadata, kept briefly: what is known about an object, or that it does not exist.
+//!
+//! Freshness is decided here, by the `now` that is passed in; moka bounds the count and drops what nobody asks for.
+//! Never decides who may see an object: access comes first, always.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use moka::future::Cache;
+
+use crate::object::{Metadata, ObjectName};
+
+/// Entries at most; one takes about half a KiB.
+const CAPACITY: u64 = 100_000;
+
+/// What is known of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// It exists.
+    Present(Metadata),
+    /// It does not; GCS's text.
+    Missing(String),
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    known: Arc<Known>,
+    since: Instant,
+}
+
+/// Connection and object.
+type Key = (Arc<str>, ObjectName);
+
+/// The cache. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct MetadataCache {
+    entries: Cache<Key, Entry>,
+    present_for: Duration,
+    missing_for: Duration,
+}
+
+impl MetadataCache {
+    /// An empty cache that trusts metadata for `present_for` and absence for `missing_for`.
+    pub fn new(present_for: Duration, missing_for: Duration) -> Self {
+        let entries = Cache::builder().max_capacity(CAPACITY).time_to_live(present_for.max(missing_for)).build();
+        Self { entries, present_for, missing_for }
+    }
+
+    /// What is known and still fresh at `now`.
+    pub async fn lookup(&self, connection: &Arc<str>, object: &ObjectName, now: Instant) -> Option<Known> {
+        let entry = self.entries.get(&(Arc::clone(connection), object.clone())).await?;
+        let keep = match *entry.known {
+            Known::Present(_) => self.present_for,
+            Known::Missing(_) => self.missing_for,
+        };
+        let fresh = now.saturating_duration_since(entry.since) < keep;
+        fresh.then(|| Known::clone(&entry.known))
+    }
+
+    /// Remembers what GCS said at `now`.
+    pub async fn insert(&self, connection: &Arc<str>, object: &ObjectName, known: Known, now: Instant) {
+        let entry = Entry { known: Arc::new(known), since: now };
+        self.entries.insert((Arc::clone(connection), object.clone()), entry).await;
+    }
+
+    /// Forgets an object, because it turned out to be another one.
+    pub async fn forget(&self, connection: &Arc<str>, object: &ObjectName) {
+        self.entries.invalidate(&(Arc::clone(connection), object.clone())).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn freshness_is_decided_by_the_time_that_is_passed_in() {
+        let cache = MetadataCache::new(Duration::from_secs(60), Duration::from_secs(5));
+        let connection: Arc<str> = "street".into();
+        let object = ObjectName::new("a").expect("legal");
+        let then = Instant::now();
+        let missing = || Known::Missing("No such object".into());
+        cache.insert(&connection, &object, missing(), then).await;
+        let after = |seconds| then + Duration::from_secs(seconds);
+        assert_eq!(cache.lookup(&connection, &object, after(4)).await, Some(missing()));
+        assert_eq!(cache.lookup(&connection, &object, after(5)).await, None);
+        let other: Arc<str> = "other".into();
+        assert_eq!(cache.lookup(&other, &object, then).await, None, "connections share nothing");
+        cache.forget(&connection, &object).await;
+        assert_eq!(cache.lookup(&connection, &object, then).await, None);
+    }
+}

@@ -1,0 +1,218 @@
+//! Checks across sections, and the files that sections name: what comes out can be built without further questions of spelling.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+
+use super::{Config, ConfigError, Origin};
+use crate::gateway::access::ip_filter::IpFilter;
+use crate::gateway::access::{self, Access};
+use crate::gateway::connection;
+use crate::gateway::cors::{self, Cors};
+use crate::gcs::credentials;
+
+/// What browsers get unless a connection says otherwise: kept privately, asked about each time.
+const DEFAULT_CACHE_CONTROL: &str = "private, no-cache";
+/// The longest life of any V4 signed URL.
+const LONGEST_EXPIRY: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// A configuration that was checked.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// As written.
+    pub config: Config,
+    /// Where it came from.
+    pub origin: Origin,
+    /// The connections, with their rules.
+    pub connections: Vec<ResolvedConnection>,
+    /// The default rules, where there are any.
+    pub default_access: Option<Access>,
+    /// The default cross-origin rules.
+    pub default_cors: Cors,
+    /// All files that it was read from: a change in one of them is a change of the configuration.
+    pub files: Vec<PathBuf>,
+    /// The text of the configuration in force, without the places where secrets are.
+    pub redacted: String,
+}
+
+/// A connection with its rules.
+#[derive(Clone, Debug)]
+pub struct ResolvedConnection {
+    /// Its name.
+    pub label: Arc<str>,
+    /// As written.
+    pub config: connection::Config,
+    /// Who may ask.
+    pub access: Access,
+    /// Which pages may read.
+    pub cors: Cors,
+    /// `Cache-Control` of proxied media.
+    pub cache_control: HeaderValue,
+}
+
+pub(super) fn resolve(mut config: Config, origin: Origin, redacted: String) -> Result<Resolved, ConfigError> {
+    config.credentials.entry("default".to_owned()).or_default();
+    for (name, credential) in &mut config.credentials {
+        let table = || key(&["credentials", name]);
+        credential.check().map_err(|error| origin.error(table(), error.to_string()))?;
+        credential.path = credential.path.take().map(|path| origin.locate(&path));
+    }
+    config.gcs.ca_file = config.gcs.ca_file.take().map(|path| origin.locate(&path));
+    if let Some(tls) = &mut config.server.tls {
+        tls.certificate = origin.locate(&tls.certificate);
+        tls.private_key = origin.locate(&tls.private_key);
+    }
+    if config.connections.is_empty() {
+        let cure = "there is no connection; add [connections.NAME] with uri = \"gs://bucket/prefix/\"";
+        return Err(origin.error(Vec::new(), cure.to_owned()));
+    }
+    let section = Section { origin: &origin, config: &config };
+    let default_access = section.default_access()?;
+    let default_cors = section.cors(&["cors"], &config.cors)?;
+    let connections = config
+        .connections
+        .iter()
+        .map(|(name, connection)| section.connection(name.as_str(), connection, &default_cors))
+        .collect::<Result<_, _>>()?;
+    let files = section.files();
+    Ok(Resolved { connections, default_access, default_cors, files, redacted, config, origin })
+}
+
+struct Section<'a> {
+    origin: &'a Origin,
+    config: &'a Config,
+}
+
+impl Section<'_> {
+    /// The default rules; none at all is fine as long as every connection has its own.
+    fn default_access(&self) -> Result<Option<Access>, ConfigError> {
+        let config = &self.config.access;
+        if *config == access::Config::default() {
+            return Ok(None);
+        }
+        if config.allow.is_none() && config.ip_filter_file.is_none() {
+            return Ok(None);
+        }
+        self.access(&["access"], config).map(Some)
+    }
+
+    fn connection(
+        &self,
+        name: &str,
+        config: &connection::Config,
+        default_cors: &Cors,
+    ) -> Result<ResolvedConnection, ConfigError> {
+        let path = ["connections", name];
+        let at = |last: &str, message: String| self.origin.error(key(&[path[0], path[1], last]), message);
+        if !self.config.credentials.contains_key(&config.credentials) {
+            let known: Vec<&str> = self.config.credentials.keys().map(String::as_str).collect();
+            let message = format!("there is no [credentials.{}]; there is {}", config.credentials, known.join(", "));
+            return Err(at("credentials", message));
+        }
+        if config.signed_url_expiry < Duration::from_secs(1) || config.signed_url_expiry > LONGEST_EXPIRY {
+            return Err(at("signed_url_expiry", "a signed URL lives from 1s to 7days".to_owned()));
+        }
+        let cache_control = config.cache_control.as_deref().unwrap_or(DEFAULT_CACHE_CONTROL);
+        let cache_control = HeaderValue::from_str(cache_control)
+            .map_err(|_| at("cache_control", "not a legal header value; write it as in Cache-Control".to_owned()))?;
+        let cors = match &config.cors {
+            Some(own) => self.cors(&[path[0], path[1], "cors"], own)?,
+            None => default_cors.clone(),
+        };
+        let access = self.access(&path, &self.effective_access(config))?;
+        Ok(ResolvedConnection { label: name.into(), config: config.clone(), access, cors, cache_control })
+    }
+
+    /// A connection's `allow` or `ip_filter_file` replaces both of the default's; `deny` adds up.
+    fn effective_access(&self, connection: &connection::Config) -> access::Config {
+        let default = &self.config.access;
+        let deny = default.deny.iter().chain(&connection.deny).cloned().collect();
+        if connection.allow.is_none() && connection.ip_filter_file.is_none() {
+            return access::Config { deny, ..default.clone() };
+        }
+        access::Config { allow: connection.allow.clone(), deny, ip_filter_file: connection.ip_filter_file.clone() }
+    }
+
+    fn access(&self, path: &[&str], config: &access::Config) -> Result<Access, ConfigError> {
+        let at = |last: &str, message: String| self.origin.error(with(path, last), message);
+        let filter = match &config.ip_filter_file {
+            Some(file) => {
+                let text = self.file(file).map_err(|message| at("ip_filter_file", message))?;
+                let parsed = IpFilter::parse(&text);
+                Some(parsed.map_err(|error| at("ip_filter_file", format!("{}: {}", file.display(), Chain(&error))))?)
+            }
+            None => None,
+        };
+        Access::new(config, &self.config.networks, filter).map_err(|error| at(error.key(), error.to_string()))
+    }
+
+    fn cors(&self, path: &[&str], config: &cors::Config) -> Result<Cors, ConfigError> {
+        let at = |message: String| self.origin.error(key(path), message);
+        let text = match &config.file {
+            Some(file) => Some(self.file(file).map_err(|message| self.origin.error(with(path, "file"), message))?),
+            None => None,
+        };
+        Cors::new(config, text.as_deref()).map_err(|error| match &config.file {
+            Some(file) => at(format!("{}: {}", file.display(), Chain(&error))),
+            None => at(error.to_string()),
+        })
+    }
+
+    /// Every file that is read once, at load. Certificates are watched by the server; tokens' files are read at each refresh.
+    fn files(&self) -> Vec<PathBuf> {
+        let Config { access, cors, gcs, credentials, connections, .. } = self.config;
+        let rules = [&access.ip_filter_file, &cors.file].into_iter().flatten();
+        let own = connections.values().flat_map(|connection| {
+            connection.ip_filter_file.iter().chain(connection.cors.iter().flat_map(|cors| &cors.file))
+        });
+        let relative = rules.chain(own).map(|path| self.origin.locate(path));
+        let absolute = credentials.values().flat_map(|credential| &credential.path).chain(&gcs.ca_file).cloned();
+        std::iter::once(self.origin.path.clone()).chain(relative).chain(absolute).collect()
+    }
+
+    fn file(&self, path: &Path) -> Result<String, String> {
+        let path = self.origin.locate(path);
+        std::fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+    }
+}
+
+/// An error and its causes.
+struct Chain<'a>(&'a dyn std::error::Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+fn key(path: &[&str]) -> Vec<String> {
+    path.iter().map(|&segment| segment.to_owned()).collect()
+}
+
+fn with(path: &[&str], last: &str) -> Vec<String> {
+    let mut path = key(path);
+    path.push(last.to_owned());
+    path
+}
+
+/// The credentials that connections really use, by name.
+impl Resolved {
+    /// Names and settings of the credentials that some connection uses.
+    pub fn used_credentials(&self) -> BTreeMap<&str, &credentials::Config> {
+        self.connections
+            .iter()
+            .filter_map(|connection| self.config.credentials.get_key_value(&connection.config.credentials))
+            .map(|(name, config)| (name.as_str(), config))
+            .collect()
+    }
+}

@@ -1,0 +1,250 @@
+//! The request path: client address → access → route → CORS preflight → fetch → signed URL or proxy.
+//!
+//! Read [`Gateway::answer`] from top to bottom. Steps are plain calls that return proof or a [`Rejection`];
+//! [`Gateway::handle`] turns a rejection into an answer, adds CORS headers to every answer and lets one access event be written.
+
+pub mod access;
+pub mod body;
+pub mod client_addr;
+pub mod connection;
+pub mod cors;
+pub mod decide;
+pub mod exchange;
+pub mod fetch;
+pub mod headers;
+mod proxy;
+pub mod reject;
+pub mod route;
+mod signed_url;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ORIGIN, X_CONTENT_TYPE_OPTIONS};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body as _;
+
+use self::access::{Access, Admitted};
+use self::body::Body;
+use self::client_addr::{ClientAddr, Network};
+use self::connection::Connection;
+use self::cors::{Cors, Preflight};
+use self::decide::{Circumstances, Decision, Reason, Verdict};
+use self::exchange::{Causes, Exchange};
+use self::fetch::{Fetch, FetchMethod};
+use self::proxy::{Opened, Source};
+use self::reject::Rejection;
+use self::route::{EncodedPath, Route};
+use crate::cache::{MetadataCache, SignedUrls};
+use crate::gcs::{Client, Endpoint};
+use crate::metrics::Metrics;
+use crate::object::ObjectName;
+
+const X_GSGATE_DELIVERY: HeaderName = HeaderName::from_static("x-gsgate-delivery");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// Everything that answering takes; built by the app, replaced as a whole by a reload.
+pub struct Gateway {
+    /// The connections by name.
+    pub connections: HashMap<String, Arc<Connection>>,
+    /// Who may learn that a connection does not exist.
+    pub default_access: Option<Access>,
+    /// The rules of all connections together, for answers that must not tell them apart.
+    pub any_cors: Cors,
+    /// Peers whose forwarding headers are believed.
+    pub trusted_proxies: Vec<Network>,
+    /// The VPC network that the listener stands in.
+    pub network: Option<String>,
+    /// Where signed URLs lead.
+    pub endpoint: Endpoint,
+    /// Reads from GCS.
+    pub client: Client,
+    /// What is known about objects.
+    pub metadata: MetadataCache,
+    /// URLs that were signed before.
+    pub signed_urls: SignedUrls,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Whether the process wants traffic.
+    pub is_ready: ReadinessProbe,
+}
+
+/// Asks whether the process wants traffic.
+pub type ReadinessProbe = Arc<dyn Fn() -> bool + Send + Sync>;
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway").field("connections", &self.connections.keys()).finish_non_exhaustive()
+    }
+}
+
+impl Gateway {
+    /// Answers one request, whatever it is. `peer` is the other end of the socket, or whom the PROXY protocol names.
+    pub async fn handle<B>(&self, request: Request<B>, peer: std::net::SocketAddr) -> Response<Body> {
+        let (head, _body) = request.into_parts();
+        let mut exchange = Exchange::begin(&head, &self.metrics);
+        let mut scope = Scope { cors: &self.any_cors };
+        let answer = self.answer(&head, peer, &mut scope, &mut exchange).await;
+        let mut response = answer.unwrap_or_else(|rejection| refuse(rejection, &mut exchange));
+        scope.cors.decorate(&head.method, head.headers.get(ORIGIN), response.headers_mut());
+        finish(response.headers_mut(), &exchange);
+        exchange.answered(response.status(), response.body().size_hint().exact());
+        response.map(|body| body.watched(exchange))
+    }
+
+    async fn answer<'a>(
+        &'a self,
+        head: &Parts,
+        peer: std::net::SocketAddr,
+        scope: &mut Scope<'a>,
+        exchange: &mut Exchange,
+    ) -> Result<Response<Body>, Rejection> {
+        let (name, path) = match Route::parse(head.uri.path()) {
+            Route::Health => return Ok(page(&head.method, StatusCode::OK, "ok\n")),
+            Route::Readiness => return Ok(self.readiness(&head.method)),
+            Route::Nowhere => ("", None),
+            Route::Media { connection, object } => (connection, Some(object)),
+        };
+        let client = ClientAddr::derive(peer, &head.headers, &self.trusted_proxies)?;
+        exchange.asked_by(client);
+        let (connection, admitted) = self.admit(client, name)?;
+        exchange.admitted_to(&connection.label);
+        scope.cors = &connection.cors;
+        if head.method == Method::OPTIONS {
+            return preflight(connection, head);
+        }
+        let fetch = Fetch::parse(&head.method, &head.headers)?;
+        let object = connection.object(path.unwrap_or(EncodedPath::EMPTY))?;
+        exchange.wants(&object);
+        self.deliver(connection, &object, &admitted, &fetch, exchange).await
+    }
+
+    /// The connection, with proof that the client is admitted to it. Who is not learns nothing about which exist.
+    fn admit(&self, client: ClientAddr, name: &str) -> Result<(&Connection, Admitted), Rejection> {
+        let Some(connection) = self.connections.get(name) else {
+            if let Some(access) = &self.default_access {
+                access.admit(client, self.network.as_deref())?;
+            }
+            return Err(Rejection::NoSuchRoute);
+        };
+        let admitted = connection.access.admit(client, self.network.as_deref())?;
+        Ok((connection, admitted))
+    }
+
+    /// Decides between redirect and proxy, and carries it out.
+    async fn deliver(
+        &self,
+        connection: &Connection,
+        object: &ObjectName,
+        admitted: &Admitted,
+        fetch: &Fetch,
+        exchange: &mut Exchange,
+    ) -> Result<Response<Body>, Rejection> {
+        let verdict = decide::decide(Circumstances {
+            delivery: connection.config.delivery,
+            signing: connection.signing(),
+            mode: fetch.mode,
+            audience: connection.audience(),
+        });
+        let decision_for = |size| {
+            let decision = match verdict {
+                Verdict::Final(decision) => decision,
+                Verdict::DependsOnSize => decide::by_size(size, connection.config.redirect_above.as_u64()),
+            };
+            match (fetch.method, decision) {
+                (FetchMethod::Head, Decision::SignedUrl(_)) => Decision::Proxy(Reason::Head),
+                _ => decision,
+            }
+        };
+        let decided = match decision_for(0) {
+            redirect @ Decision::SignedUrl(_) => redirect,
+            Decision::Proxy(_) => {
+                let source = Source { client: &self.client, cache: &self.metadata, connection, object };
+                match proxy::deliver(source, admitted, fetch, exchange, decision_for).await? {
+                    Opened::Answer(response, decision) => return Ok(labelled(response, decision, exchange)),
+                    Opened::Redirect(decision) => decision,
+                }
+            }
+        };
+        let response =
+            signed_url::redirect(&self.signed_urls, &self.endpoint, connection, (object, SystemTime::now()), admitted)
+                .await?;
+        Ok(labelled(response, decided, exchange))
+    }
+
+    fn readiness(&self, method: &Method) -> Response<Body> {
+        if (self.is_ready)() {
+            page(method, StatusCode::OK, "ready\n")
+        } else {
+            page(method, StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+        }
+    }
+}
+
+/// Whose cross-origin rules apply: the connection's once the client is admitted to it.
+struct Scope<'a> {
+    cors: &'a Cors,
+}
+
+/// Says in the answer and in the log how it was delivered.
+fn labelled(mut response: Response<Body>, decision: Decision, exchange: &mut Exchange) -> Response<Body> {
+    exchange.decided(decision);
+    if let Ok(value) = HeaderValue::try_from(decision.to_string()) {
+        response.headers_mut().insert(X_GSGATE_DELIVERY, value);
+    }
+    response
+}
+
+fn refuse(rejection: Rejection, exchange: &mut Exchange) -> Response<Body> {
+    exchange.rejected(&rejection);
+    let request_id = exchange.request_id();
+    match &rejection {
+        Rejection::Upstream(crate::gcs::Error::NotFound { .. }) | Rejection::NotModified(_) => {}
+        Rejection::Upstream(error) => {
+            tracing::warn!(request_id = request_id.as_str(), error = %Causes(error), "GCS did not deliver");
+        }
+        other => tracing::debug!(request_id = request_id.as_str(), reason = %other, "refused"),
+    }
+    rejection.into_response(request_id.as_str())
+}
+
+fn preflight(connection: &Connection, head: &Parts) -> Result<Response<Body>, Rejection> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    match connection.cors.preflight(&head.headers) {
+        Preflight::Answer(headers) => *response.headers_mut() = headers,
+        Preflight::None => {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+        }
+        Preflight::OriginNotAllowed => return Err(Rejection::OriginNotAllowed),
+    }
+    Ok(response)
+}
+
+/// One of the gateway's own pages for load balancers.
+fn page(method: &Method, status: StatusCode, text: &'static str) -> Response<Body> {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return response;
+    }
+    let mut response = Response::new(Body::from(text.as_bytes().to_vec()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// What every answer carries.
+fn finish(headers: &mut http::HeaderMap, exchange: &Exchange) {
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+    if let Ok(id) = HeaderValue::from_str(exchange.request_id().as_str()) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+}

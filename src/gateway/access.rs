@@ -1,0 +1,256 @@
+//! Who may ask: address allow-lists. Denied unless admitted; deny wins over allow.
+//!
+//! Only [`Access::admit`] makes an [`Admitted`], and everything that reads an object demands one, so an unchecked path does not compile.
+//! Pure: no I/O and no clock. Files are read by [`ip_filter`] at load.
+
+pub mod ip_filter;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use self::ip_filter::IpFilter;
+use super::client_addr::{ClientAddr, Network, NetworkError};
+
+/// `[networks]`: names for use in `allow` and `deny`.
+pub type Networks = BTreeMap<String, Vec<Network>>;
+
+/// `allow`, `deny` and `ip_filter_file`, by default or of one connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Who is admitted.
+    pub allow: Option<AllowList>,
+    /// Who is not, in spite of `allow`.
+    pub deny: Vec<String>,
+    /// A file as `gcloud storage buckets update --ip-filter-file` takes it; it must admit the client, too.
+    pub ip_filter_file: Option<PathBuf>,
+}
+
+/// `"anyone"`, or a list of networks: names, CIDR blocks, addresses.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "expected \"anyone\" or a list of networks")]
+pub enum AllowList {
+    /// The word.
+    Word(String),
+    /// The list.
+    Networks(Vec<String>),
+}
+
+/// Why an access list was refused.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AccessError {
+    /// Neither `allow` nor an IP filter.
+    #[error("nothing says who is admitted; list networks, or write allow = \"anyone\"")]
+    Missing,
+    /// `allow = []`.
+    #[error("the list is empty, so nobody would be admitted; list networks, or write allow = \"anyone\"")]
+    Empty,
+    /// `allow = "something"`.
+    #[error("expected \"anyone\" or a list of networks, found \"{0}\"")]
+    Word(String),
+    /// `"anyone"` inside a list.
+    #[error("\"anyone\" does not belong into a list; write allow = \"anyone\"")]
+    AnyoneInList(List),
+    /// Neither a network nor a name of `[networks]`.
+    #[error("{problem}, and [networks] has no such name{}", listed(known))]
+    Network {
+        /// Where it stands.
+        list: List,
+        /// Why it is no network.
+        problem: NetworkError,
+        /// The names that there are.
+        known: Vec<String>,
+    },
+    /// A filter that is switched off, and nothing else.
+    #[error("the IP filter's mode is Disabled, so it admits nobody by itself; add allow, or set the mode to Enabled")]
+    FilterDisabled,
+}
+
+/// Which list an error is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum List {
+    /// `allow`
+    Allow,
+    /// `deny`
+    Deny,
+}
+
+impl AccessError {
+    /// The key that the error is about.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::AnyoneInList(List::Deny) | Self::Network { list: List::Deny, .. } => "deny",
+            Self::FilterDisabled => "ip_filter_file",
+            Self::Missing | Self::Empty | Self::Word(_) | Self::AnyoneInList(_) | Self::Network { .. } => "allow",
+        }
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { String::new() } else { format!(" (it has {})", names.join(", ")) }
+}
+
+/// The access rules of one connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    allow: Allow,
+    deny: Vec<Network>,
+    filter: Option<IpFilter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Allow {
+    Anyone,
+    Networks(Vec<Network>),
+}
+
+/// Proof that a client was admitted to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Admitted {
+    client: ClientAddr,
+}
+
+impl Admitted {
+    /// Who was admitted.
+    pub fn client(&self) -> ClientAddr {
+        self.client
+    }
+}
+
+/// The client is not admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// On the deny list.
+    #[error("the address is on the deny list")]
+    Listed,
+    /// Not on the allow list.
+    #[error("the address is not on the allow list")]
+    NotAllowed,
+    /// Not admitted by the IP filter file.
+    #[error("the IP filter file does not admit the address")]
+    Filtered,
+}
+
+impl Access {
+    /// Resolves names against `networks` and checks that the rules admit somebody.
+    pub fn new(config: &Config, networks: &Networks, filter: Option<IpFilter>) -> Result<Self, AccessError> {
+        let filter = filter.filter(IpFilter::is_enabled);
+        let allow = match &config.allow {
+            Some(AllowList::Word(word)) if word == "anyone" => Allow::Anyone,
+            Some(AllowList::Word(word)) => return Err(AccessError::Word(word.clone())),
+            Some(AllowList::Networks(list)) if list.is_empty() => return Err(AccessError::Empty),
+            Some(AllowList::Networks(list)) => Allow::Networks(resolve(List::Allow, list, networks)?),
+            None if filter.is_some() => Allow::Anyone,
+            None if config.ip_filter_file.is_some() => return Err(AccessError::FilterDisabled),
+            None => return Err(AccessError::Missing),
+        };
+        Ok(Self { allow, deny: resolve(List::Deny, &config.deny, networks)?, filter })
+    }
+
+    /// Admits the client or says why not. `listener_network` is the VPC network that the listener stands in.
+    pub fn admit(&self, client: ClientAddr, listener_network: Option<&str>) -> Result<Admitted, Denied> {
+        let address = client.ip();
+        if self.deny.iter().any(|network| network.contains(address)) {
+            return Err(Denied::Listed);
+        }
+        let allowed = match &self.allow {
+            Allow::Anyone => true,
+            Allow::Networks(networks) => networks.iter().any(|network| network.contains(address)),
+        };
+        if !allowed {
+            return Err(Denied::NotAllowed);
+        }
+        if self.filter.as_ref().is_some_and(|filter| !filter.admits(address, listener_network)) {
+            return Err(Denied::Filtered);
+        }
+        Ok(Admitted { client })
+    }
+
+    /// Whether nobody at all is kept out, so that a link that works from anywhere gives nothing away.
+    pub fn is_anyone(&self) -> bool {
+        self.allow == Allow::Anyone && self.deny.is_empty() && self.filter.is_none()
+    }
+}
+
+fn resolve(list: List, entries: &[String], networks: &Networks) -> Result<Vec<Network>, AccessError> {
+    let mut resolved = Vec::new();
+    for entry in entries {
+        match networks.get(entry) {
+            Some(named) => resolved.extend(named),
+            None if entry == "anyone" => return Err(AccessError::AnyoneInList(list)),
+            None => {
+                let known = || networks.keys().cloned().collect();
+                resolved.push(entry.parse().map_err(|problem| AccessError::Network {
+                    list,
+                    problem,
+                    known: known(),
+                })?);
+            }
+        }
+    }
+    Ok(resolved)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn networks() -> Networks {
+        let office = ["203.0.113.0/24", "2001:db8::/32"].iter().map(|net| net.parse().expect("legal")).collect();
+        Networks::from([("office".to_owned(), office)])
+    }
+
+    fn config(allow: AllowList, deny: &[&str]) -> Config {
+        Config { allow: Some(allow), deny: deny.iter().map(|&net| net.to_owned()).collect(), ip_filter_file: None }
+    }
+
+    fn list(entries: &[&str]) -> AllowList {
+        AllowList::Networks(entries.iter().map(|&entry| entry.to_owned()).collect())
+    }
+
+    fn client(address: &str) -> ClientAddr {
+        ClientAddr::from(address.parse::<std::net::IpAddr>().expect("legal"))
+    }
+
+    #[test]
+    fn deny_comes_before_allow_and_nobody_is_admitted_by_default() {
+        let access = Access::new(&config(list(&["office", "198.51.100.7"]), &["203.0.113.66"]), &networks(), None)
+            .expect("legal");
+        for (address, expected) in [
+            ("203.0.113.1", Ok(())),
+            ("203.0.113.66", Err(Denied::Listed)),
+            ("::ffff:203.0.113.66", Err(Denied::Listed)),
+            ("::ffff:203.0.113.1", Ok(())),
+            ("198.51.100.7", Ok(())),
+            ("198.51.100.8", Err(Denied::NotAllowed)),
+            ("2001:db8:1::1", Ok(())),
+            ("2001:db9::1", Err(Denied::NotAllowed)),
+            ("::", Err(Denied::NotAllowed)),
+        ] {
+            assert_eq!(access.admit(client(address), None).map(|_| ()), expected, "{address}");
+        }
+        assert!(!access.is_anyone());
+    }
+
+    #[test]
+    fn nothing_is_open_because_a_list_is_empty() {
+        let refused = |config: &Config| Access::new(config, &networks(), None).expect_err("must be refused");
+        assert_eq!(refused(&Config::default()), AccessError::Missing);
+        assert_eq!(refused(&config(list(&[]), &[])), AccessError::Empty);
+        assert_eq!(refused(&config(AllowList::Word("all".into()), &[])), AccessError::Word("all".into()));
+        assert_eq!(refused(&config(list(&["anyone"]), &[])), AccessError::AnyoneInList(List::Allow));
+        assert_eq!(refused(&config(list(&["offcie"]), &[])).key(), "allow");
+        assert_eq!(refused(&config(AllowList::Word("anyone".into()), &["offcie"])).key(), "deny");
+    }
+
+    #[test]
+    fn anyone_is_anyone_only_without_exceptions() {
+        let anyone = || AllowList::Word("anyone".into());
+        let open = Access::new(&config(anyone(), &[]), &networks(), None).expect("legal");
+        assert!(open.is_anyone() && open.admit(client("1.2.3.4"), None).is_ok());
+        let but = Access::new(&config(anyone(), &["1.2.3.4"]), &networks(), None).expect("legal");
+        assert!(!but.is_anyone() && but.admit(client("1.2.3.4"), None).is_err());
+    }
+}

@@ -1,0 +1,154 @@
+//! The body of an answer: nothing, a short text, an object's bytes as they are, or decompressed.
+//!
+//! A body that cannot be completed ends with an error, upon which the server breaks the connection; it never ends neatly too early.
+//! When it is done or dropped, the exchange it belongs to is closed and logged with the bytes that were really handed over.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use async_compression::tokio::bufread::GzipDecoder;
+use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt};
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyDataStream;
+use tokio_util::io::{ReaderStream, StreamReader};
+
+use super::exchange::Exchange;
+use crate::gcs::{self, ReadBody};
+
+/// Output is made in pieces of this size, so that a small gzip file cannot blow up memory.
+const DECOMPRESSED_PIECE: usize = 64 * 1024;
+
+/// An answer's body.
+#[derive(Debug)]
+pub struct Body {
+    content: Content,
+    exchange: Option<Box<Exchange>>,
+}
+
+enum Content {
+    Full(Option<Bytes>),
+    Object(Box<ReadBody>),
+    Decompressed(Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>),
+}
+
+/// Why a body ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// GCS's bytes stopped coming, or were wrong.
+    #[error(transparent)]
+    Upstream(#[from] gcs::Error),
+    /// The stored bytes are no gzip.
+    #[error("the stored gzip cannot be decompressed")]
+    Decompress(#[source] io::Error),
+}
+
+impl Body {
+    /// No bytes at all.
+    pub fn empty() -> Self {
+        Self { content: Content::Full(None), exchange: None }
+    }
+
+    /// An object's bytes.
+    pub fn object(body: ReadBody) -> Self {
+        Self { content: Content::Object(Box::new(body)), exchange: None }
+    }
+
+    /// An object's bytes, decompressed on the way. All of the source is read, so that its checksum is compared, too.
+    pub fn decompressed(body: ReadBody) -> Self {
+        let source = StreamReader::new(BodyDataStream::new(body).map_err(io::Error::other));
+        let mut decoder = GzipDecoder::new(source);
+        decoder.multiple_members(true);
+        let stream = ReaderStream::with_capacity(decoder, DECOMPRESSED_PIECE);
+        Self { content: Content::Decompressed(Box::pin(stream)), exchange: None }
+    }
+
+    /// Closes `exchange` when this body is done or dropped.
+    pub fn watched(mut self, exchange: Exchange) -> Self {
+        self.exchange = Some(Box::new(exchange));
+        self
+    }
+
+    fn close(&mut self, error: Option<&BodyError>) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.body_ended(error);
+        }
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { content: Content::Full((!bytes.is_empty()).then(|| bytes.into())), exchange: None }
+    }
+}
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "Full",
+            Self::Object(_) => "Object",
+            Self::Decompressed(_) => "Decompressed",
+        })
+    }
+}
+
+impl Content {
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            Self::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Object(body) => Pin::new(body.as_mut()).poll_frame(context).map_err(BodyError::Upstream),
+            Self::Decompressed(stream) => {
+                let item = ready!(stream.as_mut().poll_next(context));
+                Poll::Ready(item.map(|item| item.map(Frame::data).map_err(decompress_error)))
+            }
+        }
+    }
+}
+
+/// An error of the source comes through the decoder unchanged; anything else is the decoder's own.
+fn decompress_error(error: io::Error) -> BodyError {
+    match error.downcast::<gcs::Error>() {
+        Ok(upstream) => BodyError::Upstream(upstream),
+        Err(own) => BodyError::Decompress(own),
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = ready!(self.content.poll_frame(context));
+        match &frame {
+            Some(Ok(frame)) => {
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                if let Some(exchange) = &mut self.exchange {
+                    exchange.sent(length);
+                }
+            }
+            Some(Err(error)) => self.close(Some(error)),
+            None => self.close(None),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Full(bytes) => bytes.is_none(),
+            Content::Object(body) => body.is_end_stream(),
+            Content::Decompressed(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Content::Object(body) => body.size_hint(),
+            Content::Decompressed(_) => SizeHint::default(),
+        }
+    }
+}

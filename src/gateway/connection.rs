@@ -1,0 +1,168 @@
+//! A connection: one bucket and prefix, with everything that serving it takes.
+//!
+//! Decides which objects belong to it; an object outside its bucket, prefix or filter does not exist here.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use http::HeaderValue;
+use regex::Regex;
+use serde::Deserialize;
+
+use super::access::{self, Access};
+use super::cors::{self, Cors};
+use super::decide::{Audience, Delivery, Signing};
+use super::reject::Rejection;
+use super::route::EncodedPath;
+use crate::gcs::Credential;
+use crate::object::{GsUri, ObjectName, ProjectId};
+
+/// `[connections.NAME]`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// For people.
+    #[serde(default)]
+    pub title: Option<String>,
+    /// For people.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Bucket and prefix.
+    pub uri: GsUri,
+    /// Which of `[credentials]`.
+    #[serde(default = "default_credentials")]
+    pub credentials: String,
+    /// The project that pays and whose quota counts.
+    #[serde(default)]
+    pub project_id: Option<ProjectId>,
+    /// How objects are delivered.
+    #[serde(default)]
+    pub delivery: Delivery,
+    /// How long a signed URL lives at least.
+    #[serde(default = "default_expiry", with = "humantime_serde")]
+    pub signed_url_expiry: Duration,
+    /// From this size on, `auto` redirects.
+    #[serde(default = "default_redirect_above")]
+    pub redirect_above: ByteSize,
+    /// Regular expression that full object names must match from their beginning.
+    #[serde(default, deserialize_with = "filter")]
+    pub filter: Option<Filter>,
+    /// Whether objects in sub-folders belong to the connection.
+    #[serde(default = "yes")]
+    pub recursive: bool,
+    /// `Cache-Control` of proxied media.
+    #[serde(default)]
+    pub cache_control: Option<String>,
+    /// Replaces the default `allow`.
+    #[serde(default)]
+    pub allow: Option<access::AllowList>,
+    /// Adds to the default `deny`.
+    #[serde(default)]
+    pub deny: Vec<String>,
+    /// Replaces the default `allow` and `ip_filter_file`.
+    #[serde(default)]
+    pub ip_filter_file: Option<PathBuf>,
+    /// Replaces the default `[cors]`.
+    #[serde(default)]
+    pub cors: Option<cors::Config>,
+}
+
+fn default_credentials() -> String {
+    "default".to_owned()
+}
+
+fn default_expiry() -> Duration {
+    Duration::from_secs(15 * 60)
+}
+
+fn default_redirect_above() -> ByteSize {
+    ByteSize::mib(64)
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A compiled `filter`.
+#[derive(Clone, Debug)]
+pub struct Filter(Regex);
+
+impl Filter {
+    /// Compiles a filter; it is matched from the beginning of the full object name, as Label Studio does it.
+    pub fn new(pattern: &str) -> Result<Self, regex::Error> {
+        // Compiled alone first, so that an error speaks of what was written.
+        Regex::new(pattern)?;
+        Regex::new(&format!("^(?:{pattern})")).map(Self)
+    }
+
+    /// Whether the object belongs to the connection.
+    pub fn matches(&self, object: &ObjectName) -> bool {
+        self.0.is_match(object.as_str())
+    }
+}
+
+impl PartialEq for Filter {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
+
+impl Eq for Filter {}
+
+fn filter<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Filter>, D::Error> {
+    let pattern = Option::<String>::deserialize(deserializer)?;
+    pattern.map(|pattern| Filter::new(&pattern).map_err(serde::de::Error::custom)).transpose()
+}
+
+/// A connection, ready to serve.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// Its name.
+    pub label: Arc<str>,
+    /// What the configuration says.
+    pub config: Config,
+    /// Who may ask.
+    pub access: Access,
+    /// Which pages may read.
+    pub cors: Cors,
+    /// With what GCS is asked.
+    pub credential: Credential,
+    /// `Cache-Control` of proxied media.
+    pub cache_control: HeaderValue,
+}
+
+impl Connection {
+    /// The object that a path names, if it belongs to the connection.
+    pub fn object(&self, path: EncodedPath<'_>) -> Result<ObjectName, Rejection> {
+        let decoded = path.decode().map_err(Rejection::Encoding)?;
+        if decoded.is_empty() {
+            return Err(Rejection::NoSuchRoute);
+        }
+        let object = self.config.uri.path.join(&decoded).map_err(Rejection::Name)?;
+        if self.contains(&object) { Ok(object) } else { Err(Rejection::Outside) }
+    }
+
+    /// Whether the object is under the prefix and passes `filter` and `recursive`.
+    pub fn contains(&self, object: &ObjectName) -> bool {
+        let Some(rest) = self.config.uri.path.strip(object) else { return false };
+        let in_depth = self.config.recursive || !rest.contains('/');
+        in_depth && self.config.filter.as_ref().is_none_or(|filter| filter.matches(object))
+    }
+
+    /// Whether signed URLs can be made.
+    pub fn signing(&self) -> Signing {
+        if self.credential.signer().is_some() { Signing::Possible } else { Signing::Impossible }
+    }
+
+    /// Who may read it.
+    pub fn audience(&self) -> Audience {
+        if self.access.is_anyone() { Audience::Anyone } else { Audience::Restricted }
+    }
+
+    /// The project to name upstream: the connection's, else the credential's.
+    pub fn project(&self) -> Option<&ProjectId> {
+        self.config.project_id.as_ref().or_else(|| self.credential.quota_project())
+    }
+}

@@ -1,0 +1,185 @@
+//! One request and its answer, from the first header to the last byte: what the access log and the metrics say about it.
+//!
+//! Filled in along the request path; closed exactly once, when the body is done or dropped.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::request::Parts;
+use http::{Method, StatusCode};
+
+use super::body::BodyError;
+use super::client_addr::ClientAddr;
+use super::decide::Decision;
+use super::reject::Rejection;
+use crate::metrics::{FinishedRequest, Held, Metrics};
+use crate::object::{Generation, ObjectName};
+use crate::telemetry::{AccessEvent, Outcome, RequestId, Trace};
+
+/// One request and its answer.
+#[derive(Debug)]
+pub struct Exchange {
+    metrics: Metrics,
+    /// Counts as in flight until dropped.
+    _in_flight: Held,
+    started: Instant,
+    to_head: Option<Duration>,
+    ending: Option<Outcome>,
+    announced: Option<u64>,
+    event: AccessEvent,
+}
+
+impl Exchange {
+    /// Begins with a request's head.
+    pub fn begin(head: &Parts, metrics: &Metrics) -> Self {
+        let user_agent = head.headers.get(http::header::USER_AGENT);
+        Self {
+            metrics: metrics.clone(),
+            _in_flight: Held::new(metrics.in_flight()),
+            started: Instant::now(),
+            to_head: None,
+            ending: None,
+            announced: None,
+            event: AccessEvent {
+                request_id: RequestId::of(&head.headers),
+                trace: Trace::of(&head.headers),
+                client: None,
+                method: head.method.to_string(),
+                path: head.uri.path().to_owned(),
+                protocol: protocol(head.version),
+                status: 0,
+                connection: None,
+                object: None,
+                generation: None,
+                delivery: "none",
+                reason: "none",
+                cache: "none",
+                bytes_sent: 0,
+                to_first_byte: Duration::ZERO,
+                to_end: Duration::ZERO,
+                outcome: Outcome::Complete,
+                user_agent: user_agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned()),
+            },
+        }
+    }
+
+    /// When the request came.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// The request's id, accepted or made.
+    pub fn request_id(&self) -> &RequestId {
+        &self.event.request_id
+    }
+
+    /// The client's address is known.
+    pub fn asked_by(&mut self, client: ClientAddr) {
+        self.event.client = Some(client.ip());
+    }
+
+    /// The client was admitted to a connection that the configuration has.
+    pub fn admitted_to(&mut self, connection: &Arc<str>) {
+        self.event.connection = Some(connection.to_string());
+    }
+
+    /// The object is known.
+    pub fn wants(&mut self, object: &ObjectName) {
+        self.event.object = Some(object.to_string());
+    }
+
+    /// The generation that is delivered is known.
+    pub fn found(&mut self, generation: Generation) {
+        self.event.generation = Some(generation.0);
+    }
+
+    /// What a cache knew: `hit`, `miss`, …
+    pub fn cached(&mut self, result: &'static str) {
+        self.event.cache = result;
+    }
+
+    /// The delivery is decided.
+    pub fn decided(&mut self, decision: Decision) {
+        self.event.delivery = decision.delivery();
+        self.event.reason = decision.reason().as_str();
+    }
+
+    /// The request is refused.
+    pub fn rejected(&mut self, rejection: &Rejection) {
+        self.event.reason = rejection.code();
+    }
+
+    /// The answer's head is ready; `announced` is its body's length, if known.
+    pub fn answered(&mut self, status: StatusCode, announced: Option<u64>) {
+        self.event.status = status.as_u16();
+        self.announced = announced;
+        self.to_head = Some(self.started.elapsed());
+    }
+
+    /// Some bytes of body were handed to the client's connection.
+    pub fn sent(&mut self, bytes: usize) {
+        self.event.bytes_sent += bytes as u64;
+    }
+
+    /// The body came to its end, or broke.
+    pub fn body_ended(&mut self, error: Option<&BodyError>) {
+        if let Some(error) = error {
+            tracing::warn!(
+                request_id = self.event.request_id.as_str(),
+                error = %Causes(error),
+                "the answer was broken off"
+            );
+        }
+        self.ending = Some(if error.is_some() { Outcome::Aborted } else { Outcome::Complete });
+    }
+
+    /// A body that was dropped is complete only if it was all handed over, or if there was none.
+    fn outcome(&self) -> Outcome {
+        let whole = self.event.method == Method::HEAD.as_str() || self.announced == Some(self.event.bytes_sent);
+        self.ending.unwrap_or(if whole { Outcome::Complete } else { Outcome::ClientGone })
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let to_end = self.started.elapsed();
+        self.event.outcome = self.outcome();
+        self.event.to_end = to_end;
+        self.event.to_first_byte = self.to_head.unwrap_or(to_end);
+        self.metrics.request(&FinishedRequest {
+            connection: self.event.connection.as_deref().unwrap_or("none"),
+            delivery: self.event.delivery,
+            reason: self.event.reason,
+            status: self.event.status,
+            cache: self.event.cache,
+            bytes_sent: self.event.bytes_sent,
+            to_first_byte: self.event.to_first_byte,
+            to_end,
+        });
+        self.event.emit();
+    }
+}
+
+fn protocol(version: http::Version) -> &'static str {
+    match version {
+        http::Version::HTTP_10 => "HTTP/1.0",
+        http::Version::HTTP_11 => "HTTP/1.1",
+        http::Version::HTTP_2 => "HTTP/2",
+        _ => "other",
+    }
+}
+
+/// An error with its causes, in one line.
+pub(super) struct Causes<'a>(pub(super) &'a (dyn std::error::Error + 'static));
+
+impl std::fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

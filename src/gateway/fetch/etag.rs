@@ -1,0 +1,56 @@
+//! The gateway's own entity tags: strong, made of generation and metageneration.
+//!
+//! GCS's own `ETag` says nothing about the representation that is sent, so it is never passed on.
+//! Follows RFC 9110 section 8.8.3 (<https://www.rfc-editor.org/rfc/rfc9110#section-8.8.3>).
+
+use std::time::{Duration, SystemTime};
+
+use http::HeaderValue;
+
+use crate::object::Metadata;
+
+/// Which representation of a gzip-stored object is meant; they are different bytes and so have different tags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// As it is, or decompressed.
+    Identity,
+    /// The stored gzip bytes, marked as such.
+    Gzip,
+}
+
+/// What a representation is told apart by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Validator {
+    tag: String,
+    last_modified: Option<SystemTime>,
+}
+
+impl Validator {
+    /// The validator of an object's representation.
+    pub fn new(metadata: &Metadata, encoding: Encoding) -> Self {
+        let suffix = if encoding == Encoding::Gzip { "-gz" } else { "" };
+        let tag = format!("\"{}-{}{suffix}\"", metadata.generation, metadata.metageneration);
+        Self { tag, last_modified: metadata.last_modified.map(whole_seconds) }
+    }
+
+    /// The `ETag`, quotes included.
+    pub fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    /// The `ETag` header.
+    pub fn header(&self) -> HeaderValue {
+        HeaderValue::from_str(&self.tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+    }
+
+    /// The `Last-Modified` date, to the second.
+    pub fn last_modified(&self) -> Option<SystemTime> {
+        self.last_modified
+    }
+}
+
+/// HTTP dates have no fractions.
+fn whole_seconds(time: SystemTime) -> SystemTime {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs())
+}

@@ -1,0 +1,146 @@
+//! The head of a proxied answer, made from metadata.
+//!
+//! Only what is written here leaves: nothing is copied from GCS's answer, and a stored value that is no legal field value is left out.
+//! An uploaded object must not script the gateway's origin, so active types are sandboxed.
+//! Follows RFC 9110 section 8, <https://mimesniff.spec.whatwg.org/> and <https://www.w3.org/TR/CSP3/#directive-sandbox>.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
+    CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, LAST_MODIFIED, VARY,
+};
+use http::{HeaderMap, HeaderValue};
+
+use super::connection::Connection;
+use super::fetch::{Encoding, Validator};
+use crate::object::{ContentRange, Metadata, ObjectName};
+
+const X_GOOG_GENERATION: HeaderName = HeaderName::from_static("x-goog-generation");
+const X_GOOG_HASH: HeaderName = HeaderName::from_static("x-goog-hash");
+
+/// One representation of an object, about to be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Representation<'a> {
+    /// The object.
+    pub object: &'a ObjectName,
+    /// What GCS says about it.
+    pub metadata: &'a Metadata,
+    /// Gzip as stored, or identity.
+    pub encoding: Encoding,
+}
+
+impl Representation<'_> {
+    /// Whether the gateway decompresses on the way, so that neither length nor ranges are known.
+    pub fn is_decompressed(&self) -> bool {
+        self.encoding == Encoding::Identity && self.metadata.is_gzip_stored()
+    }
+
+    /// What it is told apart by.
+    pub fn validator(&self) -> Validator {
+        Validator::new(self.metadata, self.encoding)
+    }
+
+    /// The head that 200, 206 and HEAD have in common with 304.
+    pub fn cache_headers(&self, connection: &Connection) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(24);
+        let validator = self.validator();
+        headers.insert(ETAG, validator.header());
+        headers.insert(CACHE_CONTROL, cache_control(self.metadata, connection));
+        if let Some(date) = validator.last_modified() {
+            insert(&mut headers, LAST_MODIFIED, &httpdate::fmt_http_date(date));
+        }
+        if self.metadata.is_gzip_stored() {
+            headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
+        }
+        headers
+    }
+
+    /// The whole head; `part` if only a range is sent.
+    pub fn headers(&self, part: Option<ContentRange>, connection: &Connection) -> HeaderMap {
+        let mut headers = self.cache_headers(connection);
+        let metadata = self.metadata;
+        self.describe_content(&mut headers);
+        headers.insert(X_GOOG_GENERATION, HeaderValue::from(metadata.generation.0));
+        if self.is_decompressed() {
+            headers.insert(ACCEPT_RANGES, HeaderValue::from_static("none"));
+            return headers;
+        }
+        headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(part.map_or(metadata.size, |part| part.span.len())));
+        if let Some(part) = part {
+            insert(&mut headers, CONTENT_RANGE, &part.to_string());
+        }
+        if let Some(hash) = hash(metadata) {
+            insert(&mut headers, X_GOOG_HASH, &hash);
+        }
+        headers
+    }
+
+    fn describe_content(&self, headers: &mut HeaderMap) {
+        let metadata = self.metadata;
+        let content_type = content_type(self.object, metadata);
+        if is_active(&content_type) {
+            headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
+        }
+        insert(headers, CONTENT_TYPE, &content_type);
+        if !self.is_decompressed() {
+            insert_stored(headers, CONTENT_ENCODING, metadata.content_encoding.as_deref());
+        }
+        insert_stored(headers, CONTENT_LANGUAGE, metadata.content_language.as_deref());
+        insert_stored(headers, CONTENT_DISPOSITION, metadata.content_disposition.as_deref());
+    }
+}
+
+/// Inserts a value unless it is no legal field value, or empty.
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    // `from_bytes`, since stored values may be UTF-8; control characters are refused by it.
+    if !value.is_empty()
+        && let Ok(value) = HeaderValue::from_bytes(value.as_bytes())
+    {
+        headers.insert(name, value);
+    }
+}
+
+fn insert_stored(headers: &mut HeaderMap, name: HeaderName, value: Option<&str>) {
+    insert(headers, name, value.unwrap_or_default());
+}
+
+/// The stored type, or one guessed from the name's extension where the stored one says nothing.
+pub fn content_type(object: &ObjectName, metadata: &Metadata) -> String {
+    let stored = metadata.content_type.as_deref().unwrap_or_default().trim();
+    let legal = HeaderValue::from_bytes(stored.as_bytes()).is_ok();
+    let says_nothing = matches!(essence(stored).as_str(), "" | "application/octet-stream" | "binary/octet-stream");
+    if legal && !says_nothing {
+        return stored.to_owned();
+    }
+    let guess = object.extension().and_then(|extension| mime_guess::from_ext(extension).first_raw());
+    guess.unwrap_or("application/octet-stream").to_owned()
+}
+
+fn essence(content_type: &str) -> String {
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Types that a browser may run scripts of, or that a plug-in may.
+fn is_active(content_type: &str) -> bool {
+    let essence = essence(content_type);
+    matches!(essence.as_str(), "text/html" | "text/xml" | "application/xml" | "application/pdf" | "text/xsl")
+        || essence.ends_with("+xml")
+        || essence.starts_with("multipart/")
+}
+
+/// The connection's policy; what is stored with the object can only make it stricter.
+fn cache_control(metadata: &Metadata, connection: &Connection) -> HeaderValue {
+    let stored = metadata.cache_control.as_deref().unwrap_or_default();
+    let forbids = stored.split(',').any(|directive| directive.trim().eq_ignore_ascii_case("no-store"));
+    if forbids { HeaderValue::from_static("private, no-store") } else { connection.cache_control.clone() }
+}
+
+/// `x-goog-hash` as GCS writes it: CRC32C big-endian, then MD5.
+fn hash(metadata: &Metadata) -> Option<String> {
+    let crc32c = metadata.crc32c.map(|sum| format!("crc32c={}", BASE64.encode(sum.to_be_bytes())));
+    let md5 = metadata.md5.map(|sum| format!("md5={}", BASE64.encode(sum)));
+    let parts: Vec<String> = crc32c.into_iter().chain(md5).collect();
+    (!parts.is_empty()).then(|| parts.join(","))
+}

@@ -1,0 +1,196 @@
+//! Delivery by streaming: one object's bytes, in the order and with the head that RFC 9110 wants.
+//!
+//! A plain GET costs one upstream request, whose answer also carries the metadata.
+//! Conditions are decided on metadata first, fetched or cached; what is then read is pinned to that generation.
+
+use std::time::Instant;
+
+use http::{Response, StatusCode};
+
+use super::access::Admitted;
+use super::body::Body;
+use super::connection::Connection;
+use super::decide::Decision;
+use super::exchange::Exchange;
+use super::fetch::{AcceptedEncoding, Encoding, Fetch, FetchMethod, Outcome, RangeValidity};
+use super::headers::Representation;
+use super::reject::Rejection;
+use crate::cache::{Known, MetadataCache};
+use crate::gcs::{self, Client, Form, Read, ReadRequest, StatRequest};
+use crate::object::{ByteRange, Generation, Metadata, ObjectName};
+
+/// What one delivery works with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source<'a> {
+    pub(super) client: &'a Client,
+    pub(super) cache: &'a MetadataCache,
+    pub(super) connection: &'a Connection,
+    pub(super) object: &'a ObjectName,
+}
+
+/// What an opened object turned out to be: something to send, or too large for the proxy.
+pub(super) enum Opened {
+    /// Status, head and body.
+    Answer(Response<Body>, Decision),
+    /// `auto` redirects objects of this size.
+    Redirect(Decision),
+}
+
+/// Answers GET and HEAD. `decide` is asked once the size is known.
+pub(super) async fn deliver(
+    source: Source<'_>,
+    _proof: &Admitted,
+    fetch: &Fetch,
+    exchange: &mut Exchange,
+    decide: impl Fn(u64) -> Decision,
+) -> Result<Opened, Rejection> {
+    let cached = source.cache.lookup(&source.connection.label, source.object, exchange.started()).await;
+    exchange.cached(if cached.is_some() { "hit" } else { "miss" });
+    let known = match cached {
+        Some(Known::Missing(message)) => return Err(gcs::Error::NotFound { message }.into()),
+        Some(Known::Present(metadata)) => Some(metadata),
+        None if fetch.method == FetchMethod::Head || !fetch.conditions.is_empty() => Some(source.stat().await?),
+        None => None,
+    };
+    let plan = plan(source, fetch, known.as_ref())?;
+    if let Some(metadata) = &known {
+        let decision = decide(metadata.size);
+        if matches!(decision, Decision::SignedUrl(_)) {
+            return Ok(Opened::Redirect(decision));
+        }
+        exchange.found(metadata.generation);
+        if fetch.method == FetchMethod::Head {
+            return Ok(Opened::Answer(head(source, fetch, metadata), decision));
+        }
+    }
+    let read = source.open(plan).await?;
+    let decision = decide(read.metadata.size);
+    if matches!(decision, Decision::SignedUrl(_)) {
+        return Ok(Opened::Redirect(decision));
+    }
+    exchange.found(read.metadata.generation);
+    answer(source, fetch, read).await.map(|response| Opened::Answer(response, decision))
+}
+
+/// What to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Plan {
+    range: Option<ByteRange>,
+    pinned: Option<Generation>,
+}
+
+/// Decides conditions and range, as far as metadata is known beforehand.
+fn plan(source: Source<'_>, fetch: &Fetch, known: Option<&Metadata>) -> Result<Plan, Rejection> {
+    let Some(metadata) = known else { return Ok(Plan { range: fetch.range, pinned: None }) };
+    let representation = source.representation(fetch, metadata);
+    let validator = representation.validator();
+    match fetch.conditions.evaluate(&validator) {
+        Outcome::Proceed => {}
+        Outcome::NotModified => {
+            return Err(Rejection::NotModified(Box::new(representation.cache_headers(source.connection))));
+        }
+        Outcome::Failed => return Err(Rejection::PreconditionFailed),
+    }
+    let current = fetch.conditions.range_validity(&validator) == RangeValidity::Current;
+    let range = fetch.range.filter(|_| current && !representation.is_decompressed());
+    if range.is_some_and(|range| range.resolve(metadata.size).is_none()) {
+        return Err(Rejection::RangeNotSatisfiable { size: metadata.size });
+    }
+    // A decision that hangs on this very version must be carried out on it.
+    let pinned = (!fetch.conditions.is_empty()).then_some(metadata.generation);
+    Ok(Plan { range, pinned })
+}
+
+/// The head that GET would have; ranges mean nothing to HEAD.
+fn head(source: Source<'_>, fetch: &Fetch, metadata: &Metadata) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.headers_mut() = source.representation(fetch, metadata).headers(None, source.connection);
+    response
+}
+
+/// Turns an opened read into an answer.
+async fn answer(source: Source<'_>, fetch: &Fetch, read: Read) -> Result<Response<Body>, Rejection> {
+    let of_no_use = read.part.is_some() && source.representation(fetch, &read.metadata).is_decompressed();
+    let read = if of_no_use {
+        // Only the answer told that this is gzip for a client that wants none; a range of it cannot be decompressed.
+        source.open(Plan { range: None, pinned: Some(read.metadata.generation) }).await?
+    } else {
+        read
+    };
+    let mut representation = source.representation(fetch, &read.metadata);
+    if read.form == Form::Decompressed {
+        // GCS did it in spite of our Accept-Encoding.
+        representation.encoding = Encoding::Identity;
+    }
+    let headers = representation.headers(read.part, source.connection);
+    let status = if read.part.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+    let body = match read.form {
+        Form::Stored if representation.is_decompressed() => Body::decompressed(read.body),
+        Form::Stored | Form::Decompressed => Body::object(read.body),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    Ok(response)
+}
+
+impl<'a> Source<'a> {
+    fn representation<'b>(self, fetch: &Fetch, metadata: &'b Metadata) -> Representation<'b>
+    where
+        'a: 'b,
+    {
+        let stored = metadata.is_gzip_stored() && fetch.encoding == AcceptedEncoding::Gzip;
+        let encoding = if stored { Encoding::Gzip } else { Encoding::Identity };
+        Representation { object: self.object, metadata, encoding }
+    }
+
+    async fn stat(self) -> Result<Metadata, Rejection> {
+        let request = StatRequest {
+            bucket: self.connection.config.uri.bucket.clone(),
+            object: self.object.clone(),
+            project: self.connection.project().cloned(),
+        };
+        let outcome = self.client.stat(&self.connection.credential, request).await;
+        self.remember(outcome.as_ref()).await;
+        Ok(outcome?)
+    }
+
+    /// Opens the object; a pinned generation that is gone means that what was known is outdated.
+    async fn open(self, plan: Plan) -> Result<Read, Rejection> {
+        let outcome = self.read(plan).await;
+        match outcome {
+            Err(gcs::Error::NotFound { .. } | gcs::Error::Changed) if plan.pinned.is_some() => {
+                self.cache.forget(&self.connection.label, self.object).await;
+                Err(Rejection::Upstream(gcs::Error::Changed))
+            }
+            Err(gcs::Error::RangeNotSatisfiable { size: Some(size) }) => Err(Rejection::RangeNotSatisfiable { size }),
+            Err(gcs::Error::RangeNotSatisfiable { size: None }) => {
+                Err(Rejection::RangeNotSatisfiable { size: self.stat().await?.size })
+            }
+            outcome => {
+                self.remember(outcome.as_ref().map(|read| &read.metadata)).await;
+                Ok(outcome?)
+            }
+        }
+    }
+
+    async fn read(self, plan: Plan) -> Result<Read, gcs::Error> {
+        let request = ReadRequest {
+            bucket: self.connection.config.uri.bucket.clone(),
+            object: self.object.clone(),
+            range: plan.range,
+            generation: plan.pinned,
+            project: self.connection.project().cloned(),
+        };
+        self.client.read(&self.connection.credential, request).await
+    }
+
+    async fn remember(self, outcome: Result<&Metadata, &gcs::Error>) {
+        let known = match outcome {
+            Ok(metadata) => Known::Present(metadata.clone()),
+            Err(gcs::Error::NotFound { message }) => Known::Missing(message.clone()),
+            Err(_) => return,
+        };
+        self.cache.insert(&self.connection.label, self.object, known, Instant::now()).await;
+    }
+}

@@ -1,0 +1,213 @@
+//! Rejections, and the one place where they become HTTP.
+//!
+//! A client sees a stable code, a fixed sentence and the request id; causes go to the log alone.
+//! To somebody who is not admitted, an unknown connection, a forbidden and a missing object look the same.
+
+use std::time::Duration;
+
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
+use serde::Serialize;
+
+use super::access::Denied;
+use super::body::Body;
+use super::client_addr::ClientAddrError;
+use super::fetch::FetchError;
+use super::route::EncodingError;
+use crate::gcs;
+use crate::object::NameError;
+
+/// Why a request gets no object.
+#[derive(Debug, thiserror::Error)]
+pub enum Rejection {
+    /// Nobody knows who asks.
+    #[error(transparent)]
+    ClientAddr(#[from] ClientAddrError),
+    /// Not admitted.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// Neither a connection nor a page of the gateway.
+    #[error("no such connection")]
+    NoSuchRoute,
+    /// Not percent-encoding.
+    #[error(transparent)]
+    Encoding(EncodingError),
+    /// Not an object's name that can be served.
+    #[error(transparent)]
+    Name(NameError),
+    /// Outside of the connection's filter or depth.
+    #[error("the object is outside of the connection's filter")]
+    Outside,
+    /// The request is none for media.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// A preflight from a foreign page.
+    #[error("the origin is on no list of the connection")]
+    OriginNotAllowed,
+    /// The preconditions say: unchanged. Carries the head of the 304.
+    #[error("not modified")]
+    NotModified(Box<http::HeaderMap>),
+    /// The preconditions do not hold.
+    #[error("a precondition does not hold")]
+    PreconditionFailed,
+    /// Beyond the end.
+    #[error("the range is not satisfiable")]
+    RangeNotSatisfiable {
+        /// The object's size.
+        size: u64,
+    },
+    /// `delivery = "signed-url"` without a signer.
+    #[error("the connection demands signed URLs and its credential cannot sign")]
+    CannotSign,
+    /// GCS did not give it.
+    #[error(transparent)]
+    Upstream(#[from] gcs::Error),
+}
+
+/// What the client gets.
+struct Answer {
+    status: StatusCode,
+    code: &'static str,
+    message: &'static str,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    error: Fields<'a>,
+}
+
+#[derive(Serialize)]
+struct Fields<'a> {
+    code: &'a str,
+    message: &'a str,
+    request_id: &'a str,
+}
+
+const MISSING: Answer = Answer {
+    status: StatusCode::NOT_FOUND,
+    code: "not_found",
+    message: "There is no such object here, or it may not be read from this network.",
+};
+
+impl Rejection {
+    /// The stable code that stands in the answer and in the log.
+    pub fn code(&self) -> &'static str {
+        self.answer().code
+    }
+
+    /// The HTTP answer, without CORS headers.
+    pub fn into_response(self, request_id: &str) -> Response<Body> {
+        if let Self::NotModified(headers) = self {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            *response.headers_mut() = *headers;
+            return response;
+        }
+        let Answer { status, code, message } = self.answer();
+        let document = Document { error: Fields { code, message, request_id } };
+        let text = serde_json::to_vec(&document).unwrap_or_default();
+        let mut response = Response::new(Body::from(text));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if matches!(self, Self::Fetch(FetchError::Method)) {
+            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+        }
+        if let Self::RangeNotSatisfiable { size } = self
+            && let Ok(value) = HeaderValue::try_from(format!("bytes */{size}"))
+        {
+            headers.insert(CONTENT_RANGE, value);
+        }
+        if let Some(after) = self.retry_after() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+        }
+        response
+    }
+
+    fn answer(&self) -> Answer {
+        let answer = |status, code, message| Answer { status, code, message };
+        match self {
+            Self::ClientAddr(_) | Self::Denied(_) | Self::NoSuchRoute | Self::Outside => MISSING,
+            Self::Encoding(_) => {
+                answer(StatusCode::BAD_REQUEST, "bad_path", "The path has a '%' without two hexadecimal digits.")
+            }
+            Self::Name(_) => answer(
+                StatusCode::BAD_REQUEST,
+                "bad_object_name",
+                "Object names are UTF-8, 1 to 1024 bytes, without control characters and '.' or '..' segments.",
+            ),
+            Self::Fetch(FetchError::Method) => {
+                answer(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Media is read by GET and HEAD.")
+            }
+            Self::Fetch(FetchError::ServiceWorker) => {
+                answer(StatusCode::FORBIDDEN, "service_worker", "Media is not served as a service worker.")
+            }
+            Self::OriginNotAllowed => answer(
+                StatusCode::FORBIDDEN,
+                "origin_not_allowed",
+                "This page's origin may not read here; the gateway's [cors] origins decide.",
+            ),
+            Self::NotModified(_) => answer(StatusCode::NOT_MODIFIED, "not_modified", ""),
+            Self::PreconditionFailed => {
+                answer(StatusCode::PRECONDITION_FAILED, "precondition_failed", "The object is another version.")
+            }
+            Self::RangeNotSatisfiable { .. } => {
+                answer(StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", "The range begins beyond the end.")
+            }
+            Self::CannotSign => {
+                answer(StatusCode::INTERNAL_SERVER_ERROR, "cannot_sign", "The gateway cannot sign URLs here.")
+            }
+            Self::Upstream(error) => upstream(error),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Upstream(gcs::Error::Overloaded { retry_after }) => Some(*retry_after),
+            Self::Upstream(gcs::Error::Throttled { retry_after } | gcs::Error::Unavailable { retry_after, .. }) => {
+                Some(retry_after.unwrap_or(Duration::from_secs(1)))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What a client learns of GCS's trouble: whether to try again, and that its own rights were not the question.
+fn upstream(error: &gcs::Error) -> Answer {
+    use gcs::Error as E;
+    let answer = |status, code, message| Answer { status, code, message };
+    match error {
+        E::NotFound { .. } => MISSING,
+        E::Unauthorized { .. } | E::Forbidden { .. } => answer(
+            StatusCode::BAD_GATEWAY,
+            "upstream_denied",
+            "The bucket refused the gateway's own credential; the gateway's log says which permission is missing.",
+        ),
+        E::Credential(_) | E::Signature(_) => answer(
+            StatusCode::BAD_GATEWAY,
+            "credential_failed",
+            "The gateway could not use its credential; its log says why.",
+        ),
+        E::Throttled { .. } | E::Unavailable { .. } => {
+            answer(StatusCode::SERVICE_UNAVAILABLE, "upstream_unavailable", "The bucket is unavailable; try again.")
+        }
+        E::Overloaded { .. } => {
+            answer(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Too many requests are waiting; try again.")
+        }
+        E::FirstByteTimeout(_) | E::Stalled(_) => {
+            answer(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", "The bucket did not answer in time.")
+        }
+        E::Changed => answer(StatusCode::BAD_GATEWAY, "object_changed", "The object changed meanwhile; try again."),
+        E::Connect { .. } | E::Broken(_) | E::EndedEarly { .. } => {
+            answer(StatusCode::BAD_GATEWAY, "upstream_unreachable", "The bucket could not be reached.")
+        }
+        E::RangeNotSatisfiable { .. }
+        | E::Redirected { .. }
+        | E::Refused { .. }
+        | E::Protocol(_)
+        | E::Corrupt { .. } => {
+            answer(StatusCode::BAD_GATEWAY, "upstream_error", "The bucket's answer could not be used.")
+        }
+    }
+}

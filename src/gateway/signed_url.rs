@@ -1,0 +1,59 @@
+//! Delivery by redirect: a 302 to a V4 signed URL.
+//!
+//! The URL is the same for everybody during a window, so that browsers can cache what it leads to.
+//! The answer may be kept only as long as the URL surely works, and sends no Referer along.
+//! Follows <https://cloud.google.com/storage/docs/access-control/signed-urls>.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::header::{CACHE_CONTROL, LOCATION, REFERRER_POLICY};
+use http::{HeaderValue, Method, Response, StatusCode};
+
+use super::access::Admitted;
+use super::body::Body;
+use super::connection::Connection;
+use super::reject::Rejection;
+use crate::cache::{SignedUrls, UrlRequest};
+use crate::gcs::Endpoint;
+use crate::gcs::sign::{self, Style};
+use crate::object::ObjectName;
+
+/// Answers with a redirect to the object.
+pub(super) async fn redirect(
+    urls: &SignedUrls,
+    endpoint: &Endpoint,
+    connection: &Connection,
+    (object, now): (&ObjectName, SystemTime),
+    _proof: &Admitted,
+) -> Result<Response<Body>, Rejection> {
+    let signer = connection.credential.signer().ok_or(Rejection::CannotSign)?;
+    let project =
+        connection.config.project_id.as_ref().map(|project| ("userProject".to_owned(), project.as_str().to_owned()));
+    let request = UrlRequest {
+        connection: Arc::clone(&connection.label),
+        sign: sign::Request {
+            method: Method::GET,
+            endpoint: endpoint.clone(),
+            style: Style::Path,
+            bucket: connection.config.uri.bucket.clone(),
+            object: Some(object.clone()),
+            query: project.into_iter().collect(),
+            headers: Vec::new(),
+            expires: connection.config.signed_url_expiry,
+        },
+    };
+    let signed = urls.url(&signer, request, now).await?;
+    // Whoever follows a kept redirect must have as much life left as was promised for a fresh one.
+    let life = signed.expires_at().duration_since(now).unwrap_or_default();
+    let keep = life.saturating_sub(connection.config.signed_url_expiry);
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::FOUND;
+    let headers = response.headers_mut();
+    headers.insert(LOCATION, signed.location());
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    if let Ok(value) = HeaderValue::try_from(format!("private, max-age={}", keep.as_secs())) {
+        headers.insert(CACHE_CONTROL, value);
+    }
+    Ok(response)
+}

@@ -1,0 +1,122 @@
+//! The data plane: reads objects and their metadata from GCS.
+//!
+//! Decides how GCS is asked, how long and how often, and what of its answers is believed. An object costs one request
+//! unless something breaks. Every piece of a body is the object's next bytes or the body ends in an error, never neatly.
+//! Follows <https://cloud.google.com/storage/docs/json_api/v1/objects/get>.
+
+mod answer;
+mod body;
+mod budget;
+mod call;
+mod connect;
+mod queue;
+mod refusal;
+mod retry;
+mod stall;
+mod stat;
+mod tally;
+mod upstream;
+
+use std::sync::Arc;
+
+use http_body_util::{BodyExt, Limited};
+use tokio::time::timeout_at;
+
+use crate::gcs::{Config, Credential, Error};
+use crate::metrics::Metrics;
+use crate::object::{BucketName, ByteRange, ContentRange, Generation, Metadata, ObjectName, ProjectId};
+use answer::Head;
+use call::{Call, Target};
+use upstream::Upstream;
+
+pub use answer::Form;
+pub use body::ReadBody;
+pub use connect::ConnectorError;
+pub use retry::Backoff;
+
+/// Reads from GCS; clones share connections, limits and budget.
+#[derive(Clone, Debug)]
+pub struct Client {
+    upstream: Arc<Upstream>,
+}
+
+/// What to read.
+#[derive(Clone, Debug)]
+pub struct ReadRequest {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The object.
+    pub object: ObjectName,
+    /// The part wanted; `None` for the whole.
+    pub range: Option<ByteRange>,
+    /// The generation wanted; `None` for the live one.
+    pub generation: Option<Generation>,
+    /// The project that pays.
+    pub project: Option<ProjectId>,
+}
+
+/// Whose metadata to read.
+#[derive(Clone, Debug)]
+pub struct StatRequest {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The object.
+    pub object: ObjectName,
+    /// The project that pays.
+    pub project: Option<ProjectId>,
+}
+
+/// An object's bytes, about to stream.
+#[derive(Debug)]
+pub struct Read {
+    /// The object's metadata, from the same answer.
+    pub metadata: Metadata,
+    /// Which part the body is; `None`: the whole, which may come although a part was asked for.
+    pub part: Option<ContentRange>,
+    /// Whether the body's bytes are the stored ones.
+    pub form: Form,
+    /// The bytes.
+    pub body: ReadBody,
+}
+
+impl Client {
+    /// A client for the configured endpoint.
+    pub fn new(config: &Config, metrics: Metrics) -> Result<Self, ConnectorError> {
+        Self::with_backoff(config, metrics, Backoff::default())
+    }
+
+    /// A client whose retries wait otherwise than usual.
+    pub fn with_backoff(config: &Config, metrics: Metrics, backoff: Backoff) -> Result<Self, ConnectorError> {
+        Ok(Self { upstream: Arc::new(Upstream::new(config, metrics, backoff)?) })
+    }
+
+    /// Reads an object or a part of it: one request, whose answer also has the metadata.
+    pub async fn read(&self, credential: &Credential, request: ReadRequest) -> Result<Read, Error> {
+        let upstream = &self.upstream;
+        let deadline = upstream.deadline();
+        let place = upstream.queue.enter(deadline).await?;
+        let target = Target { bucket: request.bucket, object: request.object, project: request.project };
+        let call = Call::media(&upstream.endpoint, &target, request.range, request.generation);
+        let (answer, incoming) = upstream.send(credential, &call, deadline).await?.into_parts();
+        let head = Head::read(&answer, request.range)?;
+        let (metadata, part, form) = (head.metadata.clone(), head.part, head.form);
+        let origin = body::Origin { upstream: Arc::clone(upstream), credential: credential.clone(), target, head };
+        Ok(Read { metadata, part, form, body: ReadBody::new(origin, incoming, place) })
+    }
+
+    /// Reads an object's metadata.
+    pub async fn stat(&self, credential: &Credential, request: StatRequest) -> Result<Metadata, Error> {
+        let upstream = &self.upstream;
+        let deadline = upstream.deadline();
+        let _place = upstream.queue.enter(deadline).await?;
+        let target = Target { bucket: request.bucket, object: request.object, project: request.project };
+        let call = Call::stat(&upstream.endpoint, &target);
+        let answer = upstream.send(credential, &call, deadline).await?;
+        let body = Limited::new(answer.into_body(), stat::LONGEST).collect();
+        let json = timeout_at(deadline, body)
+            .await
+            .map_err(|_| Error::FirstByteTimeout(upstream.first_byte_timeout))?
+            .map_err(Error::Broken)?;
+        stat::read(&json.to_bytes())
+    }
+}

@@ -1,0 +1,296 @@
+//! Reading the head of a media answer, strictly.
+//!
+//! Decides what object version and which of its bytes an answer carries. Never guesses: a number that is missing or
+//! malformed, or a part that was not asked for, is an error.
+//! Follows <https://cloud.google.com/storage/docs/json_api/v1/objects/get> and <https://cloud.google.com/storage/docs/transcoding>.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::header::{
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_TYPE, HeaderMap, LAST_MODIFIED, TRANSFER_ENCODING, WARNING,
+};
+use http::{StatusCode, response};
+
+use crate::gcs::Error;
+use crate::object::{ByteRange, ContentRange, Generation, Metadata, Metageneration};
+
+/// How the bytes of a body relate to the stored ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The stored bytes, compressed or not.
+    Stored,
+    /// GCS decompressed a gzip-stored object, although we accept gzip: the length is unknown, and the body can be
+    /// neither resumed nor checked. `Content-Encoding` does not apply to it.
+    Decompressed,
+}
+
+/// What the head of a good answer says.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) metadata: Metadata,
+    pub(super) part: Option<ContentRange>,
+    pub(super) form: Form,
+}
+
+impl Head {
+    /// Reads the head of a 200 or 206 to a request for `asked`.
+    pub(super) fn read(answer: &response::Parts, asked: Option<ByteRange>) -> Result<Self, Error> {
+        let headers = &answer.headers;
+        let part = match (answer.status, asked) {
+            (StatusCode::OK, _) => None,
+            (StatusCode::PARTIAL_CONTENT, Some(asked)) => Some(part(headers, asked)?),
+            (StatusCode::PARTIAL_CONTENT, None) => return Err(nonsense("206 to a request without a range")),
+            (status, _) => return Err(nonsense(format!("unexpected status {}", status.as_u16()))),
+        };
+        let form = form(headers);
+        let size = match (part, form) {
+            (Some(part), Form::Stored) => part.total,
+            (None, Form::Stored) => whole_size(headers)?,
+            (None, Form::Decompressed) => decompressed_size(headers)?,
+            (Some(_), Form::Decompressed) => return Err(nonsense("a part of a decompressed object")),
+        };
+        Ok(Self { metadata: metadata(headers, size, form)?, part, form })
+    }
+
+    /// How many bytes the body has, if that can be known.
+    pub(super) fn length(&self) -> Option<u64> {
+        match (self.form, self.part) {
+            (Form::Decompressed, _) => None,
+            (Form::Stored, Some(part)) => Some(part.span.len()),
+            (Form::Stored, None) => Some(self.metadata.size),
+        }
+    }
+}
+
+/// The `Content-Range` of a 206, if it is what `asked` selects. A body that is announced shorter will be found to end
+/// early, as any other.
+fn part(headers: &HeaderMap, asked: ByteRange) -> Result<ContentRange, Error> {
+    let value = text(headers, CONTENT_RANGE.as_str()).ok_or_else(|| nonsense("206 without Content-Range"))?;
+    let part = ContentRange::parse(&value).ok_or_else(|| nonsense("unreadable Content-Range"))?;
+    if asked.resolve(part.total) != Some(part.span) {
+        return Err(nonsense(format!("asked for {asked}, got {part}")));
+    }
+    match number(headers, CONTENT_LENGTH.as_str())? {
+        Some(length) if length > part.span.len() => Err(nonsense(format!("{part} with {length} bytes"))),
+        _ => Ok(part),
+    }
+}
+
+fn form(headers: &HeaderMap) -> Form {
+    let marked =
+        |name: &str, is: fn(&str) -> bool| headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).any(is);
+    let gunzipped = marked("x-guploader-response-body-transformations", |value| value.contains("gunzipped"))
+        || marked(WARNING.as_str(), |value| value.trim_start().starts_with("214"));
+    let gzip = |name| text(headers, name).is_some_and(|encoding| encoding.eq_ignore_ascii_case("gzip"));
+    let unmarked = gzip("x-goog-stored-content-encoding") && !headers.contains_key(CONTENT_ENCODING);
+    if gunzipped || unmarked { Form::Decompressed } else { Form::Stored }
+}
+
+/// The size of an object that is sent whole as stored. A body that is announced shorter will be found to end early, as
+/// any other.
+fn whole_size(headers: &HeaderMap) -> Result<u64, Error> {
+    match (number(headers, CONTENT_LENGTH.as_str())?, number(headers, "x-goog-stored-content-length")?) {
+        (Some(sent), Some(stored)) if sent > stored => Err(nonsense(format!("{sent} bytes of an object of {stored}"))),
+        (_, Some(size)) | (Some(size), None) => Ok(size),
+        (None, None) => Err(nonsense("no length")),
+    }
+}
+
+/// The stored size of an object that is sent decompressed. Its body must end with a mark: without a length or chunks, a
+/// broken connection would look like the end.
+fn decompressed_size(headers: &HeaderMap) -> Result<u64, Error> {
+    let chunked = text(headers, TRANSFER_ENCODING.as_str()).is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
+    if !chunked && !headers.contains_key(CONTENT_LENGTH) {
+        return Err(nonsense("a decompressed body that only the connection's end would end"));
+    }
+    number(headers, "x-goog-stored-content-length")?.ok_or_else(|| nonsense("no stored length"))
+}
+
+fn metadata(headers: &HeaderMap, size: u64, form: Form) -> Result<Metadata, Error> {
+    let version = |name| number(headers, name)?.ok_or_else(|| nonsense(format!("no {name}")));
+    let sent_encoding = text(headers, CONTENT_ENCODING.as_str());
+    let stored_encoding = text(headers, "x-goog-stored-content-encoding").filter(|encoding| encoding != "identity");
+    let content_encoding = match form {
+        Form::Stored => sent_encoding,
+        Form::Decompressed => stored_encoding.or_else(|| Some("gzip".to_owned())),
+    };
+    let hashes = Hashes::read(headers)?;
+    Ok(Metadata {
+        generation: Generation(version("x-goog-generation")?),
+        metageneration: Metageneration(version("x-goog-metageneration")?),
+        size,
+        content_type: text(headers, CONTENT_TYPE.as_str()),
+        content_encoding,
+        content_language: text(headers, CONTENT_LANGUAGE.as_str()),
+        content_disposition: text(headers, CONTENT_DISPOSITION.as_str()),
+        cache_control: text(headers, CACHE_CONTROL.as_str()),
+        last_modified: text(headers, LAST_MODIFIED.as_str()).and_then(|date| httpdate::parse_http_date(&date).ok()),
+        crc32c: hashes.crc32c,
+        md5: hashes.md5,
+    })
+}
+
+/// What `x-goog-hash` says of the whole stored object.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Hashes {
+    crc32c: Option<u32>,
+    md5: Option<[u8; 16]>,
+}
+
+impl Hashes {
+    /// Reads one header or several; unknown algorithms are passed over, malformed sums are not.
+    fn read(headers: &HeaderMap) -> Result<Self, Error> {
+        let mut hashes = Self::default();
+        for value in headers.get_all("x-goog-hash") {
+            let value = value.to_str().map_err(|_| nonsense("unreadable x-goog-hash"))?;
+            for hash in value.split(',').map(str::trim) {
+                match hash.split_once('=') {
+                    Some(("crc32c", sum)) => hashes.crc32c = Some(crc32c(sum)?),
+                    Some(("md5", sum)) => hashes.md5 = Some(md5(sum)?),
+                    _ => {}
+                }
+            }
+        }
+        Ok(hashes)
+    }
+}
+
+/// A CRC32C as GCS writes it: base64 of four bytes, big-endian.
+pub(super) fn crc32c(base64: &str) -> Result<u32, Error> {
+    sum(base64).map(u32::from_be_bytes).ok_or_else(|| nonsense("unreadable crc32c"))
+}
+
+/// An MD5 as GCS writes it: base64 of 16 bytes.
+pub(super) fn md5(base64: &str) -> Result<[u8; 16], Error> {
+    sum(base64).ok_or_else(|| nonsense("unreadable md5"))
+}
+
+fn sum<const LENGTH: usize>(base64: &str) -> Option<[u8; LENGTH]> {
+    BASE64_STANDARD.decode(base64).ok()?.try_into().ok()
+}
+
+/// A decimal number: digits alone, since `u64::from_str` would also take a leading `+`.
+pub(super) fn decimal(text: &str) -> Option<u64> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+}
+
+/// A header that is a number, or absent; anything else is an error.
+fn number(headers: &HeaderMap, name: &str) -> Result<Option<u64>, Error> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => {
+            let number = value.to_str().ok().and_then(decimal);
+            number.map(Some).ok_or_else(|| nonsense(format!("{name} is not a number")))
+        }
+        (Some(_), Some(_)) => Err(nonsense(format!("{name} occurs twice"))),
+    }
+}
+
+/// A header as text; empty counts as absent.
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    let value = headers.get(name)?.as_bytes();
+    (!value.is_empty()).then(|| String::from_utf8_lossy(value).into_owned())
+}
+
+fn nonsense(what: impl Into<String>) -> Error {
+    Error::Protocol(what.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &[(&str, &str)] = &[
+        ("x-goog-generation", "7"),
+        ("x-goog-metageneration", "2"),
+        ("content-length", "10"),
+        ("x-goog-stored-content-length", "10"),
+        ("x-goog-hash", "crc32c=AAAAAQ=="),
+        ("x-goog-hash", "md5=AAAAAAAAAAAAAAAAAAAAAA==,sha0=x"),
+        ("content-type", "image/png"),
+        ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT"),
+    ];
+
+    /// `WHOLE` with some headers put in place of those of the same name; an empty value takes one away.
+    fn head(status: u16, changes: &[(&str, &str)], asked: Option<ByteRange>) -> Result<Head, Error> {
+        let mut answer = http::Response::builder().status(status);
+        let kept = WHOLE.iter().filter(|(name, _)| !changes.iter().any(|(changed, _)| changed == name));
+        for (name, value) in kept.chain(changes.iter().filter(|(_, value)| !value.is_empty())) {
+            answer = answer.header(*name, *value);
+        }
+        Head::read(&answer.body(()).expect("legal headers").into_parts().0, asked)
+    }
+
+    #[test]
+    fn a_whole_answer_gives_all_metadata() {
+        let head = head(200, &[], None).expect("a good head");
+        assert_eq!((head.part, head.form, head.length()), (None, Form::Stored, Some(10)));
+        let metadata = head.metadata;
+        assert_eq!((metadata.generation, metadata.metageneration), (Generation(7), Metageneration(2)));
+        assert_eq!((metadata.size, metadata.crc32c, metadata.md5), (10, Some(1), Some([0; 16])));
+        assert_eq!(metadata.content_type.as_deref(), Some("image/png"));
+        assert!(metadata.last_modified.is_some());
+    }
+
+    #[test]
+    fn a_part_is_exactly_what_was_asked_for() {
+        let asked = Some(ByteRange::FromTo { first: 2, last: 99 });
+        let part = [("content-range", "bytes 2-9/10"), ("content-length", "8")];
+        let good = head(206, &part, asked).expect("a good part");
+        assert_eq!((good.metadata.size, good.length()), (10, Some(8)));
+        for (status, changes, asked, why) in [
+            (206, &part[..], None, "not asked for"),
+            (206, &[("content-range", "bytes 1-9/10"), ("content-length", "9")], asked, "earlier"),
+            (206, &[("content-range", "bytes 2-8/10"), ("content-length", "7")], asked, "shorter"),
+            (206, &[("content-range", "bytes 2-9/10"), ("content-length", "9")], asked, "too long"),
+            (206, &[("content-range", "bytes 2-9/*"), ("content-length", "8")], asked, "no total"),
+            (206, &[("content-length", "8")], asked, "no Content-Range"),
+            (204, &[], asked, "another status"),
+        ] {
+            assert!(matches!(head(status, changes, asked), Err(Error::Protocol(_))), "{why}");
+        }
+        assert!(head(200, &[], asked).is_ok_and(|head| head.part.is_none()), "the whole may come instead");
+    }
+
+    #[test]
+    fn numbers_are_strict() {
+        for (name, value) in [
+            ("x-goog-generation", ""),
+            ("x-goog-generation", "+7"),
+            ("x-goog-generation", "7 8"),
+            ("x-goog-generation", "99999999999999999999"),
+            ("x-goog-metageneration", ""),
+            ("x-goog-metageneration", "-1"),
+            ("x-goog-stored-content-length", "9"),
+            ("x-goog-hash", "crc32c=AAAA"),
+            ("x-goog-hash", "crc32c=!"),
+            ("x-goog-hash", "md5=AAAAAQ=="),
+        ] {
+            assert!(matches!(head(200, &[(name, value)], None), Err(Error::Protocol(_))), "{name}: {value}");
+        }
+        let lengths = [("content-length", ""), ("x-goog-stored-content-length", "")];
+        assert!(head(200, &lengths, None).is_err(), "no length at all");
+        assert!(head(200, &lengths[..1], None).is_ok_and(|head| head.length() == Some(10)));
+        assert!(head(200, &lengths[1..], None).is_ok_and(|head| head.length() == Some(10)));
+        let short = [("content-length", "9")];
+        assert!(head(200, &short, None).is_ok_and(|head| head.length() == Some(10)), "it will end early");
+    }
+
+    #[test]
+    fn a_decompressed_answer_is_known_as_such() {
+        for mark in
+            [("x-guploader-response-body-transformations", "gunzipped"), ("warning", "214 UploadServer gunzipped")]
+        {
+            let stored = [mark, ("content-length", ""), ("transfer-encoding", "chunked")];
+            let head = head(200, &stored, None).expect("a good head");
+            assert_eq!((head.form, head.length(), head.metadata.size), (Form::Decompressed, None, 10));
+            assert!(head.metadata.is_gzip_stored());
+        }
+        let unmarked = [("x-goog-stored-content-encoding", "gzip"), ("content-length", "20")];
+        assert!(head(200, &unmarked, None).is_ok_and(|head| head.form == Form::Decompressed));
+        let endless = [("warning", "214 x"), ("content-length", "")];
+        assert!(head(200, &endless, None).is_err(), "only the connection's end would end it");
+    }
+}

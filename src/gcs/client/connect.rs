@@ -1,0 +1,265 @@
+//! Connections to GCS: DNS, TCP and TLS, within one time limit.
+//!
+//! Decides where a connection goes, whom it trusts and how it is set up. HTTP/1.1 only: one HTTP/2 connection to GCS is
+//! slower than several of HTTP/1.1. Never decides what is sent.
+//! Follows <https://cloud.google.com/vpc/docs/configure-private-google-access> for `connect_to`.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Uri;
+use http::uri::{Authority, Scheme};
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use hyper_util::rt::TokioIo;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::{Error as PemError, PemObject};
+use rustls::{CipherSuite, ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+use crate::gcs::{Config, Endpoint, Source};
+
+/// Quiet connections are probed, so that a dead peer is noticed.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// Why no connector could be made from the configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectorError {
+    /// `connect_to` is no address.
+    #[error("gcs.connect_to: expected host:port, such as 199.36.153.4:443, not {0:?}")]
+    ConnectTo(String),
+    /// `ca_file` cannot be read.
+    #[error("gcs.ca_file: cannot read certificates from {path}")]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        #[source]
+        source: PemError,
+    },
+    /// `ca_file` has no usable certificate.
+    #[error("gcs.ca_file: no usable certificate in {path}")]
+    NoCertificate {
+        /// The file.
+        path: PathBuf,
+    },
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up")]
+    Tls(#[source] rustls::Error),
+}
+
+/// Makes connections for the pool.
+#[derive(Clone, Debug)]
+pub(super) struct Connector {
+    connector: HttpsConnector<Via>,
+    timeout: Duration,
+}
+
+impl Connector {
+    pub(super) fn new(config: &Config) -> Result<Self, ConnectorError> {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_keepalive(Some(KEEPALIVE));
+        let to = config.connect_to.as_deref().map(address).transpose()?;
+        let tls = tls(&config.endpoint, config.ca_file.as_deref())?;
+        Ok(Self { connector: HttpsConnector::from((Via { tcp, to }, tls)), timeout: config.connect_timeout })
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = Stream;
+    type Error = Source;
+    type Future = Pin<Box<dyn Future<Output = Result<Stream, Source>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Source>> {
+        self.connector.poll_ready(cx)
+    }
+
+    fn call(&mut self, target: Uri) -> Self::Future {
+        let connecting = self.connector.call(target);
+        let timeout = self.timeout;
+        Box::pin(async move {
+            let late = |_| io::Error::new(io::ErrorKind::TimedOut, format!("not connected within {timeout:?}"));
+            let io = tokio::time::timeout(timeout, connecting).await.map_err(late)??;
+            Ok(Stream { io, wear: Wear::default() })
+        })
+    }
+}
+
+/// TCP to the target, or to another address in its place.
+#[derive(Clone, Debug)]
+struct Via {
+    tcp: HttpConnector,
+    to: Option<Authority>,
+}
+
+impl Service<Uri> for Via {
+    type Response = <HttpConnector as Service<Uri>>::Response;
+    type Error = <HttpConnector as Service<Uri>>::Error;
+    type Future = <HttpConnector as Service<Uri>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.tcp.poll_ready(cx)
+    }
+
+    fn call(&mut self, target: Uri) -> Self::Future {
+        let mut parts = target.into_parts();
+        if self.to.is_some() {
+            parts.authority.clone_from(&self.to);
+        }
+        let target = Uri::from_parts(parts).expect("a URI stays one when its authority is replaced");
+        self.tcp.call(target)
+    }
+}
+
+/// An open connection that knows whether it has carried an answer yet.
+#[derive(Debug)]
+pub(super) struct Stream {
+    io: MaybeHttpsStream<TokioIo<TcpStream>>,
+    wear: Wear,
+}
+
+/// Whether a connection has carried an answer: only then may its silence be the end of keep-alive.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wear(Arc<AtomicBool>);
+
+impl Wear {
+    pub(super) fn mark(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_worn(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Connection for Stream {
+    fn connected(&self) -> Connected {
+        self.io.connected().extra(self.wear.clone())
+    }
+}
+
+impl Read for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl Write for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+}
+
+/// `host:port`; the port may not be left out, as it would silently follow the endpoint's scheme.
+fn address(text: &str) -> Result<Authority, ConnectorError> {
+    let authority = text.parse::<Authority>().ok().filter(|authority| {
+        authority.port_u16().is_some() && !authority.host().is_empty() && !authority.as_str().contains('@')
+    });
+    authority.ok_or_else(|| ConnectorError::ConnectTo(text.to_owned()))
+}
+
+/// The TLS of an endpoint; for a plain one nothing is loaded that would not be used.
+fn tls(endpoint: &Endpoint, ca_file: Option<&Path>) -> Result<ClientConfig, ConnectorError> {
+    let mut roots = RootCertStore::empty();
+    if *endpoint.scheme() == Scheme::HTTPS {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if roots.is_empty() {
+            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        }
+    }
+    if let Some(path) = ca_file {
+        add_file(&mut roots, path)?;
+    }
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(ConnectorError::Tls)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), ConnectorError> {
+    let unreadable = |source| ConnectorError::CaFile { path: path.to_owned(), source };
+    let certificates: Vec<_> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(unreadable)?;
+    match roots.add_parsable_certificates(certificates) {
+        (0, _) => Err(ConnectorError::NoCertificate { path: path.to_owned() }),
+        _ => Ok(()),
+    }
+}
+
+/// AES-128-GCM first: the cheapest of the safe suites where the processor helps with AES.
+fn provider() -> CryptoProvider {
+    let mut provider = aws_lc_rs::default_provider();
+    let cheapest = |suite: CipherSuite| {
+        matches!(
+            suite,
+            CipherSuite::TLS13_AES_128_GCM_SHA256
+                | CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+                | CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
+        )
+    };
+    provider.cipher_suites.sort_by_key(|suite| !cheapest(suite.suite()));
+    provider
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connect_to_needs_a_host_and_a_port() {
+        for good in ["199.36.153.4:443", "[2600:2d00:2:1000::]:443", "storage-x.p.googleapis.com:443"] {
+            assert!(address(good).is_ok(), "{good}");
+        }
+        for bad in ["", "199.36.153.4", ":443", "a@b:443", "https://x:443", "x:port", "x:70000"] {
+            assert!(address(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_bad_ca_file_is_named() {
+        let missing = Config { ca_file: Some("/nonexistent/ca.pem".into()), ..Config::default() };
+        assert!(matches!(Connector::new(&missing), Err(ConnectorError::CaFile { .. })));
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let empty = Config { ca_file: Some(file.path().to_owned()), ..Config::default() };
+        assert!(matches!(Connector::new(&empty), Err(ConnectorError::NoCertificate { .. })));
+    }
+
+    #[test]
+    fn aes_128_comes_first() {
+        let suites = provider().cipher_suites;
+        assert_eq!(suites[0].suite(), CipherSuite::TLS13_AES_128_GCM_SHA256);
+    }
+}

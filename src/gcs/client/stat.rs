@@ -1,0 +1,96 @@
+//! Reading an object's metadata resource.
+//!
+//! Decides what of GCS's JSON is believed: 64-bit numbers are decimal strings, sums are base64. Never keeps unknown keys.
+//! Follows <https://cloud.google.com/storage/docs/json_api/v1/objects#resource>.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Deserialize;
+
+use super::answer::{crc32c, decimal, md5};
+use crate::gcs::Error;
+use crate::object::{Generation, Metadata, Metageneration};
+
+/// The keys asked for: custom metadata and access lists would only cost time.
+pub(super) const FIELDS: &str = "generation,metageneration,size,contentType,contentEncoding,contentLanguage,\
+                                 contentDisposition,cacheControl,updated,crc32c,md5Hash";
+/// No legal answer is longer.
+pub(super) const LONGEST: usize = 64 * 1024;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Resource {
+    generation: String,
+    metageneration: String,
+    size: String,
+    content_type: Option<String>,
+    content_encoding: Option<String>,
+    content_language: Option<String>,
+    content_disposition: Option<String>,
+    cache_control: Option<String>,
+    updated: Option<String>,
+    crc32c: Option<String>,
+    md5_hash: Option<String>,
+}
+
+/// Reads the answer to a metadata request.
+pub(super) fn read(json: &[u8]) -> Result<Metadata, Error> {
+    let resource: Resource =
+        serde_json::from_slice(json).map_err(|error| Error::Protocol(format!("unreadable metadata: {error}")))?;
+    let number = |text: &str, name| decimal(text).ok_or_else(|| Error::Protocol(format!("{name} is not a number")));
+    let present = |text: Option<String>| text.filter(|text| !text.is_empty());
+    Ok(Metadata {
+        generation: Generation(number(&resource.generation, "generation")?),
+        metageneration: Metageneration(number(&resource.metageneration, "metageneration")?),
+        size: number(&resource.size, "size")?,
+        content_type: present(resource.content_type),
+        content_encoding: present(resource.content_encoding),
+        content_language: present(resource.content_language),
+        content_disposition: present(resource.content_disposition),
+        cache_control: present(resource.cache_control),
+        last_modified: resource.updated.as_deref().and_then(whole_second),
+        crc32c: resource.crc32c.as_deref().map(crc32c).transpose()?,
+        md5: resource.md5_hash.as_deref().map(md5).transpose()?,
+    })
+}
+
+/// An RFC 3339 time without its fraction, as `Last-Modified` of the same object has it.
+fn whole_second(text: &str) -> Option<SystemTime> {
+    let time = text.is_ascii().then(|| humantime::parse_rfc3339(text).ok())??;
+    let since = time.duration_since(UNIX_EPOCH).ok()?;
+    Some(UNIX_EPOCH + Duration::from_secs(since.as_secs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resource_becomes_metadata() {
+        let metadata = read(
+            br#"{"generation":"1700000000000001","metageneration":"3","size":"5","contentType":"text/plain",
+                "contentEncoding":"","updated":"2026-01-02T03:04:05.678Z","crc32c":"AAAAAQ==","surprise":[1]}"#,
+        )
+        .expect("a good resource");
+        assert_eq!(metadata.generation, Generation(1_700_000_000_000_001));
+        assert_eq!((metadata.size, metadata.crc32c, metadata.md5), (5, Some(1), None));
+        assert_eq!(metadata.content_encoding, None);
+        let second = metadata.last_modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        assert_eq!(second, Some(Duration::from_secs(1_767_323_045)));
+    }
+
+    #[test]
+    fn a_resource_without_its_numbers_is_nonsense() {
+        for bad in [
+            &b""[..],
+            b"[]",
+            br#"{"metageneration":"3","size":"5"}"#,
+            br#"{"generation":1,"metageneration":"3","size":"5"}"#,
+            br#"{"generation":"+1","metageneration":"3","size":"5"}"#,
+            br#"{"generation":"1","metageneration":"3","size":"-5"}"#,
+            br#"{"generation":"1","metageneration":"3","size":"5","crc32c":"x"}"#,
+        ] {
+            assert!(matches!(read(bad), Err(Error::Protocol(_))), "{}", String::from_utf8_lossy(bad));
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Sending a request until there is an answer worth having, or none to be had.
+//!
+//! Decides when a failed request is sent again: at once after a lost race with an idle connection's end or with a fresh
+//! token after 401, by the policy and within the budget otherwise, and never past the deadline. Never reads a good body.
+
+use std::error::Error as _;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::Response;
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::{Instant, timeout_at};
+
+use super::budget::Budget;
+use super::call::Call;
+use super::connect::{Connector, ConnectorError, Wear};
+use super::queue::Queue;
+use super::refusal::{self, Refusal};
+use super::retry::{self, Backoff, Policy};
+use crate::gcs::{Config, Credential, Endpoint, Error, Token};
+use crate::metrics::Metrics;
+
+/// Shorter than GCS keeps an idle connection, so that the end of one is rarely raced.
+const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
+/// Idle connections that are kept.
+const MAX_IDLE: usize = 256;
+/// Largest read, and so the largest piece of a body; also bounds the head of an answer.
+const READ_BUFFER: usize = 256 * 1024;
+/// GCS sends about 30.
+const MAX_HEADERS: usize = 128;
+
+/// GCS as it is reached: connections, limits and what is left of patience and budget.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    pub(super) endpoint: Endpoint,
+    pub(super) queue: Queue,
+    pub(super) policy: Policy,
+    pub(super) metrics: Metrics,
+    pub(super) first_byte_timeout: Duration,
+    pub(super) stall_timeout: Duration,
+    http: legacy::Client<Connector, Empty<Bytes>>,
+    budget: Mutex<Budget>,
+}
+
+/// What one logical request has been through.
+#[derive(Default)]
+struct History {
+    retries: u32,
+    renewed: bool,
+    raced: bool,
+}
+
+/// One attempt that failed.
+struct Failure {
+    error: Error,
+    /// The connection had carried answers before and ended without a byte of this one.
+    worn: bool,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { error, worn: false }
+    }
+}
+
+impl Upstream {
+    pub(super) fn new(config: &Config, metrics: Metrics, backoff: Backoff) -> Result<Self, ConnectorError> {
+        let http = legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(config.max_in_flight.clamp(1, MAX_IDLE))
+            .http1_max_buf_size(READ_BUFFER)
+            .http1_max_headers(MAX_HEADERS)
+            .build(Connector::new(config)?);
+        Ok(Self {
+            endpoint: config.endpoint.clone(),
+            queue: Queue::new(config.max_in_flight, metrics.clone()),
+            policy: Policy { retries: config.retries, backoff },
+            metrics,
+            first_byte_timeout: config.first_byte_timeout,
+            stall_timeout: config.stall_timeout,
+            http,
+            budget: Mutex::new(Budget::new(Instant::now())),
+        })
+    }
+
+    /// When patience with a request that begins now ends.
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.first_byte_timeout
+    }
+
+    /// Sends a call until it succeeds, fails for good, or patience or budget end.
+    pub(super) async fn send(
+        &self,
+        credential: &Credential,
+        call: &Call,
+        deadline: Instant,
+    ) -> Result<Response<Incoming>, Error> {
+        let mut history = History::default();
+        self.budget(Budget::deposit);
+        loop {
+            let token = timeout_at(deadline, credential.token()).await.map_err(|_| self.too_late())??;
+            let failure = match self.attempt(credential, call, token.as_ref(), deadline).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            if let (Error::Unauthorized { .. }, Some(token), false) = (&failure.error, &token, history.renewed) {
+                history.renewed = true;
+                credential.invalidate(token);
+                self.metrics.upstream_retry("401");
+                continue;
+            }
+            self.pause(failure, &mut history, deadline).await?;
+        }
+    }
+
+    /// Takes one retry out of the budget, if the error is of the kind that costs GCS a request.
+    pub(super) fn afford(&self, error: &Error) -> bool {
+        // A connection that was not made is no request: the waits alone bound how often it is tried.
+        matches!(error, Error::Connect { .. }) || self.budget(Budget::withdraw)
+    }
+
+    /// Counts a request beyond those that `send` counts itself.
+    fn budget<T>(&self, use_it: impl FnOnce(&mut Budget, Instant) -> T) -> T {
+        use_it(&mut self.budget.lock().unwrap_or_else(PoisonError::into_inner), Instant::now())
+    }
+
+    /// Waits until the call may be sent again, or gives the error back.
+    async fn pause(&self, failure: Failure, history: &mut History, deadline: Instant) -> Result<(), Error> {
+        let Failure { error, worn } = failure;
+        if worn && !history.raced {
+            history.raced = true;
+            self.metrics.upstream_retry("idle-close");
+            return Ok(());
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        let wait = self.policy.wait(&error, history.retries, left, &mut fastrand::Rng::new());
+        let (Some(wait), Some(cause)) = (wait, retry::cause(&error)) else { return Err(error) };
+        if !self.afford(&error) {
+            tracing::debug!(cause, "the retry budget is spent");
+            return Err(error);
+        }
+        history.retries += 1;
+        self.metrics.upstream_retry(cause);
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+
+    /// Sends once. Anything but 2xx is a failure, whose text is read so that the connection can be used again.
+    async fn attempt(
+        &self,
+        credential: &Credential,
+        call: &Call,
+        token: Option<&Token>,
+        deadline: Instant,
+    ) -> Result<Response<Incoming>, Failure> {
+        let request = call.request(token.map(Token::authorization), credential.quota_project());
+        let answer = match timeout_at(deadline, self.http.request(request)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => {
+                let failure = self.failure(error);
+                self.metrics.upstream_request(call.operation, retry::cause(&failure.error).unwrap_or("protocol"));
+                return Err(failure);
+            }
+            Err(_) => {
+                self.metrics.upstream_request(call.operation, "first-byte-timeout");
+                return Err(self.too_late().into());
+            }
+        };
+        if let Some(wear) = answer.extensions().get::<Wear>() {
+            wear.mark();
+        }
+        self.metrics.upstream_request(call.operation, outcome(answer.status().as_u16()));
+        let Some(refusal) = Refusal::of(&answer, SystemTime::now()) else { return Ok(answer) };
+        let message = timeout_at(deadline, refusal::message(answer.into_body())).await.unwrap_or_default();
+        Err(refusal.error(call.generation, message).into())
+    }
+
+    /// What a failure below HTTP means.
+    fn failure(&self, error: legacy::Error) -> Failure {
+        if error.is_connect() {
+            let authority = self.endpoint.authority().to_string();
+            return Error::Connect { authority, source: error.into() }.into();
+        }
+        let parse = error.source().and_then(|cause| cause.downcast_ref::<hyper::Error>()).filter(|e| e.is_parse());
+        if let Some(parse) = parse {
+            return Error::Protocol(parse.to_string()).into();
+        }
+        let mut extras = http::Extensions::new();
+        if let Some(connection) = error.connect_info() {
+            connection.get_extras(&mut extras);
+        }
+        let worn = extras.get::<Wear>().is_some_and(Wear::is_worn);
+        Failure { error: Error::Broken(error.into()), worn }
+    }
+
+    fn too_late(&self) -> Error {
+        Error::FirstByteTimeout(self.first_byte_timeout)
+    }
+}
+
+/// A bounded label for a status.
+fn outcome(status: u16) -> &'static str {
+    match status {
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        401 => "401",
+        403 => "403",
+        404 => "404",
+        408 => "408",
+        412 => "412",
+        416 => "416",
+        429 => "429",
+        400..=499 => "4xx",
+        _ => "5xx",
+    }
+}

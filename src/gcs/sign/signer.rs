@@ -1,0 +1,131 @@
+//! Who signs: a key that we hold, or IAM's signBlob for a service account that we may act as.
+//!
+//! A signer is taken from its credential for one URL or a few; it keeps the key it was taken with, so that address
+//! and signature belong together also while the key file changes.
+//! Follows <https://cloud.google.com/iam/docs/reference/credentials/rest/v1/projects.serviceAccounts/signBlob>.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+
+use super::{LONGEST_LIFE, RsaKey};
+use crate::gcs;
+use crate::gcs::credentials::{Error, Inner, Kind, Loaded, SIGN_BLOB, sign_blob};
+use crate::gcs::token::Slot;
+
+/// The key behind signBlob stays valid for at least this long after it signed, and maybe no longer.
+const SIGN_BLOB_LIFE: Duration = Duration::from_hours(12);
+
+/// Signs as a service account.
+#[derive(Clone)]
+pub struct Signer {
+    inner: Arc<Inner>,
+    loaded: Arc<Loaded>,
+    way: Way,
+}
+
+#[derive(Clone)]
+enum Way {
+    /// With a key in memory.
+    Key { email: Arc<str>, key: Arc<RsaKey> },
+    /// Through IAM, as the account that the credential impersonates, with its source's token.
+    Impersonated,
+    /// Through IAM, as the account of the machine.
+    Metadata,
+    /// Through IAM, as the account that the configuration names.
+    Named(Arc<str>),
+}
+
+impl Signer {
+    pub(crate) fn of(inner: &Arc<Inner>) -> Option<Self> {
+        let loaded = inner.loaded();
+        let named = inner.sign_as();
+        let is_named = |email: &str| named.is_none_or(|account| account.as_str() == email);
+        let way = match (&loaded.source.kind, named) {
+            (Kind::ServiceAccount(account), _) if is_named(&account.email) => {
+                Way::Key { email: account.email.clone(), key: account.key.clone() }
+            }
+            (Kind::Impersonated(account), _) if is_named(&account.email) => Way::Impersonated,
+            (Kind::MetadataServer(_), None) => Way::Metadata,
+            (Kind::Anonymous, _) | (_, None) => return None,
+            (_, Some(account)) => Way::Named(account.as_str().into()),
+        };
+        Some(Self { inner: inner.clone(), loaded, way })
+    }
+
+    /// The account that the signature is by; the machine's own is asked for once.
+    pub async fn email(&self) -> Result<Arc<str>, gcs::Error> {
+        self.account().await.map_err(|error| gcs::Error::Signature(Box::new(error)))
+    }
+
+    /// How long a URL may live that is signed this way.
+    pub fn longest_life(&self) -> Duration {
+        match self.way {
+            Way::Key { .. } => LONGEST_LIFE,
+            Way::Impersonated | Way::Metadata | Way::Named(_) => SIGN_BLOB_LIFE,
+        }
+    }
+
+    /// An RSA signature (PKCS#1 v1.5, SHA-256). Never works on the caller's thread.
+    pub async fn sign(&self, string_to_sign: &[u8]) -> Result<Vec<u8>, gcs::Error> {
+        let permit = self.inner.signatures.clone().acquire_owned().await;
+        let _permit = permit.map_err(|error| gcs::Error::Signature(Box::new(error)))?;
+        let signed = match &self.way {
+            Way::Key { key, .. } => {
+                let (key, message) = (key.clone(), string_to_sign.to_vec());
+                let signed = tokio::task::spawn_blocking(move || key.sign(&message)).await;
+                signed.map_err(|_| Error::Interrupted).and_then(|s| s.map_err(|error| Error::Key(Box::new(error))))
+            }
+            _ => self.sign_remotely(string_to_sign).await,
+        };
+        signed.map_err(|error| gcs::Error::Signature(Box::new(error)))
+    }
+
+    /// Tells signers with different keys apart, for caches.
+    pub(crate) fn fingerprint(&self) -> [u8; 32] {
+        let bytes = match &self.way {
+            Way::Key { key, .. } => key.public_key(),
+            Way::Impersonated | Way::Metadata => &[],
+            Way::Named(email) => email.as_bytes(),
+        };
+        let mut fingerprint = [0; 32];
+        fingerprint.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
+        fingerprint
+    }
+
+    async fn account(&self) -> Result<Arc<str>, Error> {
+        match (&self.way, &self.loaded.source.kind) {
+            (Way::Key { email, .. } | Way::Named(email), _) => Ok(email.clone()),
+            (_, Kind::Impersonated(account)) => Ok(account.email.clone()),
+            (_, Kind::MetadataServer(server)) => server.email(&self.inner.control).await,
+            _ => Err(Error::Config("this credential has no account to sign as; set sign_as".to_owned())),
+        }
+    }
+
+    async fn sign_remotely(&self, payload: &[u8]) -> Result<Vec<u8>, Error> {
+        let Inner { control, environment, .. } = &*self.inner;
+        let (slot, url, delegates) =
+            if let (Way::Impersonated, Kind::Impersonated(account)) = (&self.way, &self.loaded.source.kind) {
+                (Slot::Source, account.url(SIGN_BLOB, control, environment).await?, account.delegates.clone())
+            } else {
+                let universe = self.loaded.source.universe(control).await?;
+                (Slot::Calling, environment.iam_url(&universe, &self.account().await?, SIGN_BLOB), [].into())
+            };
+        let token = self.inner.token(slot).await.map_err(Error::Shared)?;
+        let outcome = sign_blob(&url, token.authorization(), &delegates, (payload, control)).await;
+        if !outcome.as_ref().is_err_and(Error::is_unauthorized) {
+            return outcome;
+        }
+        self.inner.tokens.invalidate(&token);
+        let token = self.inner.token(slot).await.map_err(Error::Shared)?;
+        sign_blob(&url, token.authorization(), &delegates, (payload, control)).await
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signer").finish_non_exhaustive()
+    }
+}

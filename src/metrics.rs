@@ -1,0 +1,468 @@
+//! What the gateway counts, as OpenMetrics text for the admin listener's `/metrics`.
+//!
+//! Labels are bounded: words of the code, or names of connections that the configuration has.
+//! An object's name, an address or anything else that a client chose is never a label.
+//! Follows <https://prometheus.io/docs/practices/naming/> and <https://prometheus.io/docs/specs/om/open_metrics_spec/>.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+pub use prometheus_client::metrics::gauge::Gauge;
+
+/// The media type of [`Metrics::encode`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Upper bounds of the latency histograms, in seconds; time to end covers long videos.
+const LATENCY_BUCKETS: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0];
+
+/// All counters of one process; clones share them.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    families: Families,
+}
+
+#[derive(Debug)]
+struct Families {
+    requests: Family<RequestLabels, Counter>,
+    first_byte: Family<DeliveryLabels, Histogram, fn() -> Histogram>,
+    end: Family<DeliveryLabels, Histogram, fn() -> Histogram>,
+    sent: Family<DeliveryLabels, Counter>,
+    in_flight: Gauge,
+    upstream_requests: Family<UpstreamLabels, Counter>,
+    upstream_retries: Family<CauseLabels, Counter>,
+    upstream_resumes: Family<CauseLabels, Counter>,
+    upstream_aborts: Family<CauseLabels, Counter>,
+    upstream_in_flight: Gauge,
+    upstream_queued: Gauge,
+    token_refreshes: Family<OutcomeLabels, Counter>,
+    cache: Family<CacheLabels, Counter>,
+    reloads: Family<OutcomeLabels, Counter>,
+    reload_ok: Gauge,
+    config_loaded: Gauge,
+    connections_open: Gauge,
+    connections_accepted: Counter,
+    connections_refused: Family<ReasonLabels, Counter>,
+    connections_cut: Family<ReasonLabels, Counter>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    connection: Arc<str>,
+    delivery: &'static str,
+    reason: &'static str,
+    status: &'static str,
+    cache: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct DeliveryLabels {
+    connection: Arc<str>,
+    delivery: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct UpstreamLabels {
+    operation: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CauseLabels {
+    cause: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CacheLabels {
+    cache: &'static str,
+    result: &'static str,
+}
+
+/// One finished request, as it is counted.
+#[derive(Clone, Copy, Debug)]
+pub struct FinishedRequest<'a> {
+    /// A connection that the configuration has, or `none`: never a name taken from the request unchecked.
+    pub connection: &'a str,
+    /// `proxy`, `signed-url` or `none`.
+    pub delivery: &'static str,
+    /// Why it was delivered or refused like this.
+    pub reason: &'static str,
+    /// The HTTP status sent.
+    pub status: u16,
+    /// `hit`, `miss`, `stale`, `revalidated` or `none`.
+    pub cache: &'static str,
+    /// Bytes of body that were handed to the client's connection.
+    pub bytes_sent: u64,
+    /// From the request's head to the answer's head.
+    pub to_first_byte: Duration,
+    /// From the request's head to the body's end or break.
+    pub to_end: Duration,
+}
+
+impl Metrics {
+    /// Zeroed counters.
+    pub fn new() -> Self {
+        let families = Families::default();
+        let mut registry = Registry::with_prefix("gsgate");
+        families.register_requests(&mut registry);
+        families.register_upstream(&mut registry);
+        families.register_process(&mut registry);
+        Self { inner: Arc::new(Inner { registry, families }) }
+    }
+
+    /// Counts a request whose answer has ended, one way or another.
+    pub fn request(&self, request: &FinishedRequest<'_>) {
+        let connection: Arc<str> = request.connection.into();
+        let labels = DeliveryLabels { connection: Arc::clone(&connection), delivery: request.delivery };
+        let families = &self.inner.families;
+        families.first_byte.get_or_create(&labels).observe(request.to_first_byte.as_secs_f64());
+        families.end.get_or_create(&labels).observe(request.to_end.as_secs_f64());
+        families.sent.get_or_create(&labels).inc_by(request.bytes_sent);
+        let labels = RequestLabels {
+            connection,
+            delivery: request.delivery,
+            reason: request.reason,
+            status: status_class(request.status),
+            cache: request.cache,
+        };
+        families.requests.get_or_create(&labels).inc();
+    }
+
+    /// Requests whose answer has not ended.
+    pub fn in_flight(&self) -> &Gauge {
+        &self.inner.families.in_flight
+    }
+
+    /// Counts one request sent to GCS or to a token endpoint.
+    pub fn upstream_request(&self, operation: &'static str, outcome: &'static str) {
+        self.inner.families.upstream_requests.get_or_create(&UpstreamLabels { operation, outcome }).inc();
+    }
+
+    /// Counts one repetition of a request before its first byte.
+    pub fn upstream_retry(&self, cause: &'static str) {
+        self.inner.families.upstream_retries.get_or_create(&CauseLabels { cause }).inc();
+    }
+
+    /// Counts one body that was reopened from its next byte.
+    pub fn upstream_resume(&self, cause: &'static str) {
+        self.inner.families.upstream_resumes.get_or_create(&CauseLabels { cause }).inc();
+    }
+
+    /// Counts one body that could not be healed and was broken off.
+    pub fn upstream_abort(&self, cause: &'static str) {
+        self.inner.families.upstream_aborts.get_or_create(&CauseLabels { cause }).inc();
+    }
+
+    /// Requests to GCS under way.
+    pub fn upstream_in_flight(&self) -> &Gauge {
+        &self.inner.families.upstream_in_flight
+    }
+
+    /// Requests that wait for their turn to go to GCS.
+    pub fn upstream_queued(&self) -> &Gauge {
+        &self.inner.families.upstream_queued
+    }
+
+    /// Counts one attempt to get a token.
+    pub fn token_refresh(&self, outcome: &'static str) {
+        self.inner.families.token_refreshes.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// Counts one question to a cache; `result` is `hit`, `miss`, `stale` or `revalidated`.
+    pub fn cache(&self, cache: &'static str, result: &'static str) {
+        self.inner.families.cache.get_or_create(&CacheLabels { cache, result }).inc();
+    }
+
+    /// Counts one reload of the configuration; any outcome but `ok` means that the old one stayed in force.
+    pub fn config_reload(&self, outcome: &'static str) {
+        let families = &self.inner.families;
+        families.reloads.get_or_create(&OutcomeLabels { outcome }).inc();
+        families.reload_ok.set(i64::from(outcome == "ok"));
+    }
+
+    /// Notes that a configuration came into force, at start or by a reload.
+    pub fn config_in_force(&self, since: SystemTime) {
+        let seconds =
+            since.duration_since(UNIX_EPOCH).map_or(0, |age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
+        self.inner.families.config_loaded.set(seconds);
+    }
+
+    /// Client connections that are open.
+    pub fn connections_open(&self) -> &Gauge {
+        &self.inner.families.connections_open
+    }
+
+    /// Counts one accepted client connection.
+    pub fn connection_accepted(&self) {
+        self.inner.families.connections_accepted.inc();
+    }
+
+    /// Counts one client connection that was closed before its first request.
+    pub fn connection_refused(&self, reason: &'static str) {
+        self.inner.families.connections_refused.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    /// Counts one client connection that was cut although it was in use.
+    pub fn connection_cut(&self, reason: &'static str) {
+        self.inner.families.connections_cut.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    /// Everything as OpenMetrics text, of type [`CONTENT_TYPE`].
+    pub fn encode(&self) -> String {
+        let mut page = String::with_capacity(16 * 1024);
+        text::encode(&mut page, &self.inner.registry).expect("writing to a String does not fail");
+        page
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Default for Families {
+    fn default() -> Self {
+        Self {
+            requests: Family::default(),
+            first_byte: Family::new_with_constructor(latency),
+            end: Family::new_with_constructor(latency),
+            sent: Family::default(),
+            in_flight: Gauge::default(),
+            upstream_requests: Family::default(),
+            upstream_retries: Family::default(),
+            upstream_resumes: Family::default(),
+            upstream_aborts: Family::default(),
+            upstream_in_flight: Gauge::default(),
+            upstream_queued: Gauge::default(),
+            token_refreshes: Family::default(),
+            cache: Family::default(),
+            reloads: Family::default(),
+            reload_ok: Gauge::default(),
+            config_loaded: Gauge::default(),
+            connections_open: Gauge::default(),
+            connections_accepted: Counter::default(),
+            connections_refused: Family::default(),
+            connections_cut: Family::default(),
+        }
+    }
+}
+
+impl Families {
+    fn register_requests(&self, registry: &mut Registry) {
+        registry.register("requests", "Requests answered", self.requests.clone());
+        registry.register_with_unit(
+            "request_first_byte",
+            "Time from the request's head to the answer's head",
+            Unit::Seconds,
+            self.first_byte.clone(),
+        );
+        registry.register_with_unit(
+            "request_duration",
+            "Time from the request's head to the end of the answer's body",
+            Unit::Seconds,
+            self.end.clone(),
+        );
+        registry.register_with_unit("response_sent", "Bytes of body sent to clients", Unit::Bytes, self.sent.clone());
+        registry.register("requests_in_flight", "Requests whose answer has not ended", self.in_flight.clone());
+        registry.register("cache_lookups", "Questions to the caches by result", self.cache.clone());
+    }
+
+    fn register_upstream(&self, registry: &mut Registry) {
+        registry.register("upstream_requests", "Requests sent to GCS", self.upstream_requests.clone());
+        registry.register("upstream_retries", "Requests to GCS sent again", self.upstream_retries.clone());
+        registry.register("upstream_resumes", "Bodies reopened from their next byte", self.upstream_resumes.clone());
+        registry.register("upstream_aborts", "Bodies broken off beyond healing", self.upstream_aborts.clone());
+        registry.register("upstream_in_flight", "Requests to GCS under way", self.upstream_in_flight.clone());
+        registry.register("upstream_queued", "Requests waiting to go to GCS", self.upstream_queued.clone());
+        registry.register("token_refreshes", "Attempts to get an access token", self.token_refreshes.clone());
+    }
+
+    fn register_process(&self, registry: &mut Registry) {
+        self.reload_ok.set(1);
+        registry.register("config_reloads", "Reloads of the configuration by outcome", self.reloads.clone());
+        registry.register(
+            "config_last_reload_successful",
+            "Whether the last reload succeeded; 1 before the first",
+            self.reload_ok.clone(),
+        );
+        registry.register_with_unit(
+            "config_in_force_timestamp",
+            "Unix time at which the configuration came into force",
+            Unit::Seconds,
+            self.config_loaded.clone(),
+        );
+        registry.register("connections_open", "Client connections open", self.connections_open.clone());
+        registry.register("connections_accepted", "Client connections accepted", self.connections_accepted.clone());
+        registry.register(
+            "connections_refused",
+            "Client connections closed before their first request",
+            self.connections_refused.clone(),
+        );
+        registry.register("connections_cut", "Client connections cut while in use", self.connections_cut.clone());
+        registry.register(
+            "build",
+            "The version that runs",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))].to_vec()),
+        );
+    }
+}
+
+/// Counts one thing in a gauge until it is dropped, so that no early return forgets to count down.
+#[derive(Debug)]
+pub struct Held(Gauge);
+
+impl Held {
+    /// Counts up now, down on drop.
+    pub fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+fn latency() -> Histogram {
+    Histogram::new(LATENCY_BUCKETS)
+}
+
+fn status_class(status: u16) -> &'static str {
+    match status {
+        100..=199 => "1xx",
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        500..=599 => "5xx",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn used() -> Metrics {
+        let metrics = Metrics::new();
+        metrics.request(&FinishedRequest {
+            connection: "street",
+            delivery: "proxy",
+            reason: "cors",
+            status: 206,
+            cache: "miss",
+            bytes_sent: 4096,
+            to_first_byte: Duration::from_millis(3),
+            to_end: Duration::from_millis(40),
+        });
+        metrics.in_flight().inc();
+        metrics.upstream_request("media", "ok");
+        metrics.upstream_retry("503");
+        metrics.upstream_resume("stall");
+        metrics.upstream_abort("checksum");
+        metrics.upstream_in_flight().inc();
+        metrics.upstream_queued().inc();
+        metrics.token_refresh("ok");
+        metrics.cache("objects", "hit");
+        metrics.config_reload("refused");
+        metrics.config_in_force(UNIX_EPOCH + Duration::from_secs(1_767_225_600));
+        metrics.connections_open().inc();
+        metrics.connection_accepted();
+        metrics.connection_refused("limit");
+        metrics.connection_cut("stalled");
+        metrics
+    }
+
+    /// The sample's name, where the line is a sample; panics where it is no line of OpenMetrics.
+    fn sample(line: &str) -> Option<&str> {
+        if let Some(comment) = line.strip_prefix("# ") {
+            let word = comment.split(' ').next().unwrap_or_default();
+            assert!(["HELP", "TYPE", "UNIT", "EOF"].contains(&word), "{line}");
+            return None;
+        }
+        let (series, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("no value: {line}"));
+        assert!(value.parse::<f64>().is_ok(), "{line}");
+        let name = series.split('{').next().unwrap_or_default();
+        assert!(name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'), "{line}");
+        assert!(series == name || series.ends_with('}'), "{line}");
+        Some(name)
+    }
+
+    #[test]
+    fn the_page_parses_and_holds_every_family() {
+        let page = used().encode();
+        let names: Vec<_> = page.lines().filter_map(sample).collect();
+        for family in [
+            "gsgate_requests_total",
+            "gsgate_request_first_byte_seconds_bucket",
+            "gsgate_request_duration_seconds_count",
+            "gsgate_response_sent_bytes_total",
+            "gsgate_requests_in_flight",
+            "gsgate_cache_lookups_total",
+            "gsgate_upstream_requests_total",
+            "gsgate_upstream_retries_total",
+            "gsgate_upstream_resumes_total",
+            "gsgate_upstream_aborts_total",
+            "gsgate_upstream_in_flight",
+            "gsgate_upstream_queued",
+            "gsgate_token_refreshes_total",
+            "gsgate_config_reloads_total",
+            "gsgate_config_last_reload_successful",
+            "gsgate_config_in_force_timestamp_seconds",
+            "gsgate_connections_open",
+            "gsgate_connections_accepted_total",
+            "gsgate_connections_refused_total",
+            "gsgate_connections_cut_total",
+            "gsgate_build_info",
+        ] {
+            assert!(names.contains(&family), "{family} is missing in\n{page}");
+        }
+        assert!(page.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn a_request_is_counted_with_its_decision() {
+        let page = used().encode();
+        let line =
+            r#"gsgate_requests_total{connection="street",delivery="proxy",reason="cors",status="2xx",cache="miss"} 1"#;
+        assert!(page.lines().any(|l| l == line), "{page}");
+        assert!(page.contains(r#"gsgate_response_sent_bytes_total{connection="street",delivery="proxy"} 4096"#));
+        assert!(page.contains("gsgate_config_last_reload_successful 0"));
+        assert!(page.contains("gsgate_config_in_force_timestamp_seconds 1767225600"));
+    }
+
+    #[test]
+    fn a_held_gauge_counts_down_when_dropped() {
+        let metrics = Metrics::new();
+        let held = Held::new(metrics.in_flight());
+        assert_eq!(metrics.in_flight().get(), 1);
+        drop(held);
+        assert_eq!(metrics.in_flight().get(), 0);
+    }
+}

@@ -1,0 +1,100 @@
+//! The admin listener: health, metrics and the configuration in force, for the operator and the orchestrator.
+//!
+//! It changes nothing, and it stands apart from the public listener so that a crowd there does not hide it.
+//! `/healthz` and `/livez` say that the process lives; `/readyz` whether it should get requests.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+
+use crate::metrics::{self, Metrics};
+use crate::server::readiness::Readiness;
+use crate::server::{Peer, Service};
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Answers on the admin listener.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    metrics: Metrics,
+    readiness: Readiness,
+    config: Arc<ArcSwap<String>>,
+}
+
+impl Admin {
+    /// `config` is the configuration in force as text, redacted by whoever stores it.
+    pub fn new(metrics: Metrics, readiness: Readiness, config: Arc<ArcSwap<String>>) -> Self {
+        Self { metrics, readiness, config }
+    }
+
+    fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
+        let known = ["/healthz", "/livez", "/readyz", "/metrics", "/config"].contains(&path);
+        if known && method != Method::GET && method != Method::HEAD {
+            let mut response = page(StatusCode::METHOD_NOT_ALLOWED, TEXT, "method not allowed\n");
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return response;
+        }
+        match path {
+            "/healthz" | "/livez" => page(StatusCode::OK, TEXT, "ok\n"),
+            "/readyz" => {
+                let ready = self.readiness.state();
+                let status = if self.readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+                page(status, TEXT, format!("{ready}\n"))
+            }
+            "/metrics" => page(StatusCode::OK, metrics::CONTENT_TYPE, self.metrics.encode()),
+            "/config" => page(StatusCode::OK, TEXT, self.config.load().as_str().to_owned()),
+            _ => page(StatusCode::NOT_FOUND, TEXT, "not found\n"),
+        }
+    }
+}
+
+impl Service for Admin {
+    type Body = Full<Bytes>;
+
+    async fn handle(&self, request: Request<Incoming>, _: Peer) -> Response<Full<Bytes>> {
+        self.answer(request.method(), request.uri().path())
+    }
+}
+
+fn page(status: StatusCode, content_type: &'static str, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(text.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::readiness::Observation;
+
+    #[test]
+    fn every_page_has_its_answer() {
+        let readiness = Readiness::new();
+        let admin = Admin::new(Metrics::new(), readiness.clone(), Arc::new(ArcSwap::from_pointee("[log]\n".into())));
+        for (method, path, status) in [
+            (Method::GET, "/healthz", 200),
+            (Method::HEAD, "/livez", 200),
+            (Method::GET, "/readyz", 503),
+            (Method::GET, "/metrics", 200),
+            (Method::GET, "/config", 200),
+            (Method::POST, "/config", 405),
+            (Method::GET, "/", 404),
+            (Method::POST, "/nothing", 404),
+        ] {
+            assert_eq!(admin.answer(&method, path).status(), status, "{method} {path}");
+        }
+        readiness.observe(Observation::Usable);
+        assert_eq!(admin.answer(&Method::GET, "/readyz").status(), 200);
+        readiness.drain();
+        assert_eq!(admin.answer(&Method::GET, "/readyz").status(), 503);
+    }
+}

@@ -1,0 +1,72 @@
+//! The body that hyper sends: the service's own, watched so that a client that takes nothing is noticed.
+//!
+//! An error of the service's body passes on to hyper, which then breaks the connection or resets the stream.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+use tokio::time::Instant;
+
+use crate::server::activity::Exchange;
+
+/// Any cause of a broken body.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What goes out.
+pub(super) struct Outgoing<B> {
+    content: Content<B>,
+    exchange: Exchange,
+}
+
+enum Content<B> {
+    Served(B),
+    Refused(Full<Bytes>),
+}
+
+impl<B> Outgoing<B> {
+    pub(super) fn served(body: B, exchange: Exchange) -> Self {
+        Self { content: Content::Served(body), exchange }
+    }
+
+    pub(super) fn refused(body: Bytes, exchange: Exchange) -> Self {
+        Self { content: Content::Refused(Full::new(body)), exchange }
+    }
+}
+
+impl<B> Body for Outgoing<B>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = match &mut self.content {
+            Content::Served(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Content::Refused(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+        };
+        if polled.is_pending() {
+            self.exchange.waiting(Instant::now());
+        } else {
+            self.exchange.handed(Instant::now());
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Served(body) => body.is_end_stream(),
+            Content::Refused(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Served(body) => body.size_hint(),
+            Content::Refused(body) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The access log: one event for each request, whatever became of it.
+//!
+//! The event is plain data that the gateway fills in; this file decides the names under which it is logged.
+//! Long values from clients are cut, and a path loses its query, which may hold a signature.
+//! Follows <https://cloud.google.com/logging/docs/reference/v2/rest/v2/LogEntry#HttpRequest>.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::telemetry::{RequestId, Trace};
+
+/// The tracing target of access events.
+pub const TARGET: &str = "gsgate::access";
+
+/// Bytes of a client's value that are logged; the longest GCS name fits, percent-encoded.
+const LONGEST_VALUE: usize = 4096;
+
+/// How an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Whole and correct.
+    Complete,
+    /// Broken off by us, visibly, since GCS failed beyond healing.
+    Aborted,
+    /// The client left before the end.
+    ClientGone,
+}
+
+/// One request and its answer.
+#[derive(Clone, Debug)]
+pub struct AccessEvent {
+    /// Accepted or made.
+    pub request_id: RequestId,
+    /// From the load balancer, if it traces.
+    pub trace: Option<Trace>,
+    /// Who asked, behind trusted proxies.
+    pub client: Option<IpAddr>,
+    /// The method as sent.
+    pub method: String,
+    /// The path as sent; a query is cut off.
+    pub path: String,
+    /// `HTTP/1.1` or the like.
+    pub protocol: &'static str,
+    /// The status sent.
+    pub status: u16,
+    /// The connection, if the request reached one.
+    pub connection: Option<String>,
+    /// The object's name in the bucket.
+    pub object: Option<String>,
+    /// The generation delivered.
+    pub generation: Option<u64>,
+    /// `proxy`, `signed-url` or `none`.
+    pub delivery: &'static str,
+    /// Why it was delivered or refused like this.
+    pub reason: &'static str,
+    /// `hit`, `miss`, `stale`, `revalidated` or `none`.
+    pub cache: &'static str,
+    /// Bytes of body handed to the client's connection.
+    pub bytes_sent: u64,
+    /// From the request's head to the answer's head.
+    pub to_first_byte: Duration,
+    /// From the request's head to the end.
+    pub to_end: Duration,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The client's own name for itself.
+    pub user_agent: Option<String>,
+}
+
+/// `tracing`'s macros want the level as a constant.
+macro_rules! event {
+    ($level:ident, $event:expr) => {
+        tracing::$level!(
+            target: TARGET,
+            request_id = $event.request_id.as_str(),
+            trace = $event.trace.as_ref().map(Trace::trace_id),
+            span = $event.trace.as_ref().and_then(Trace::span_id),
+            sampled = $event.trace.as_ref().map(Trace::is_sampled),
+            client = $event.client.map(tracing::field::display),
+            method = cut(&$event.method),
+            path = cut(without_query(&$event.path)),
+            protocol = $event.protocol,
+            status = $event.status,
+            connection = $event.connection.as_deref(),
+            object = $event.object.as_deref().map(cut),
+            generation = $event.generation,
+            delivery = $event.delivery,
+            reason = $event.reason,
+            cache = $event.cache,
+            bytes_sent = $event.bytes_sent,
+            first_byte_seconds = $event.to_first_byte.as_secs_f64(),
+            end_seconds = $event.to_end.as_secs_f64(),
+            outcome = $event.outcome.as_str(),
+            user_agent = $event.user_agent.as_deref().map(cut),
+            "request"
+        )
+    };
+}
+
+impl AccessEvent {
+    /// Logs it: as a warning where we failed, else as information.
+    pub fn emit(&self) {
+        if self.status >= 500 || self.outcome == Outcome::Aborted {
+            event!(warn, self);
+        } else {
+            event!(info, self);
+        }
+    }
+}
+
+impl Outcome {
+    /// The word in the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Aborted => "aborted",
+            Self::ClientGone => "client-gone",
+        }
+    }
+}
+
+fn without_query(path: &str) -> &str {
+    path.split(['?', '#']).next().unwrap_or_default()
+}
+
+fn cut(value: &str) -> &str {
+    &value[..value.floor_char_boundary(LONGEST_VALUE)]
+}

@@ -1,0 +1,192 @@
+//! Whom a request belongs to: its id and the trace that it is part of.
+//!
+//! Pure parsers of what a client or a load balancer sent; a value that is not exactly as specified is as good as absent.
+//! Follows <https://www.w3.org/TR/trace-context/> and <https://cloud.google.com/trace/docs/trace-context#legacy-http-header>.
+
+use std::fmt;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+const LONGEST_REQUEST_ID: usize = 64;
+
+/// The id under which a request is logged and answered.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RequestId(String);
+
+impl RequestId {
+    /// The header that carries it, both ways.
+    pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+    /// The id that a client sent, if it is 1 to 64 of `A-Z a-z 0-9 . _ -`.
+    pub fn parse(value: &[u8]) -> Option<Self> {
+        let good = (1..=LONGEST_REQUEST_ID).contains(&value.len())
+            && value.iter().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(b));
+        let text = std::str::from_utf8(value).ok()?;
+        good.then(|| Self(text.to_owned()))
+    }
+
+    /// A fresh one.
+    pub fn random() -> Self {
+        Self(format!("{:032x}", fastrand::u128(..)))
+    }
+
+    /// The id sent, where there is exactly one and it is good, else a fresh one.
+    pub fn of(headers: &HeaderMap) -> Self {
+        only(headers, &Self::HEADER).and_then(|value| Self::parse(value.as_bytes())).unwrap_or_else(Self::random)
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The id as a header value.
+    pub fn header_value(&self) -> HeaderValue {
+        HeaderValue::from_str(&self.0).expect("an id consists of header characters")
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A place in a distributed trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace {
+    trace_id: String,
+    span_id: Option<String>,
+    sampled: bool,
+}
+
+impl Trace {
+    /// What `traceparent` says, or else `X-Cloud-Trace-Context`.
+    pub fn of(headers: &HeaderMap) -> Option<Self> {
+        let parent = HeaderName::from_static("traceparent");
+        let cloud = HeaderName::from_static("x-cloud-trace-context");
+        only(headers, &parent)
+            .and_then(|value| Self::from_traceparent(value.to_str().ok()?))
+            .or_else(|| only(headers, &cloud).and_then(|value| Self::from_cloud(value.to_str().ok()?)))
+    }
+
+    /// `00-{32 hex}-{16 hex}-{2 hex}`, lower case; later versions may append fields.
+    pub fn from_traceparent(text: &str) -> Option<Self> {
+        let mut fields = text.splitn(5, '-');
+        let (version, trace_id) = (fields.next()?, fields.next()?);
+        let (span_id, flags) = (fields.next()?, fields.next()?);
+        let lower = |text: &str, length| text.len() == length && text.bytes().all(|b| b"0123456789abcdef".contains(&b));
+        let shaped = lower(version, 2) && lower(trace_id, 32) && lower(span_id, 16) && lower(flags, 2);
+        let appended = fields.next().is_some();
+        if !shaped || version == "ff" || (version == "00" && appended) || zero(trace_id) || zero(span_id) {
+            return None;
+        }
+        let sampled = u8::from_str_radix(flags, 16).is_ok_and(|flags| flags & 1 == 1);
+        Some(Self { trace_id: trace_id.to_owned(), span_id: Some(span_id.to_owned()), sampled })
+    }
+
+    /// `{32 hex}[/{decimal}][;o={0..3}]`.
+    pub fn from_cloud(text: &str) -> Option<Self> {
+        let (ids, options) = text.split_once(';').map_or((text, None), |(ids, options)| (ids, Some(options)));
+        let (trace_id, span) = ids.split_once('/').map_or((ids, None), |(id, span)| (id, Some(span)));
+        if trace_id.len() != 32 || !trace_id.bytes().all(|b| b.is_ascii_hexdigit()) || zero(trace_id) {
+            return None;
+        }
+        let span_id = match span {
+            None => None,
+            Some(digits) if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => {
+                digits.parse::<u64>().ok().filter(|span| *span != 0).map(|span| format!("{span:016x}"))
+            }
+            Some(_) => return None,
+        };
+        let sampled = match options {
+            None | Some("o=0" | "o=2") => false,
+            Some("o=1" | "o=3") => true,
+            Some(_) => return None,
+        };
+        Some(Self { trace_id: trace_id.to_ascii_lowercase(), span_id, sampled })
+    }
+
+    /// 32 lower-case hexadecimal digits.
+    pub fn trace_id(&self) -> &str {
+        &self.trace_id
+    }
+
+    /// 16 lower-case hexadecimal digits, if the caller named its span.
+    pub fn span_id(&self) -> Option<&str> {
+        self.span_id.as_deref()
+    }
+
+    /// Whether the caller records this trace.
+    pub fn is_sampled(&self) -> bool {
+        self.sampled
+    }
+}
+
+fn zero(digits: &str) -> bool {
+    digits.bytes().all(|b| b == b'0')
+}
+
+fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_ids_are_short_and_plain() {
+        for good in ["a", "A-Z_0.9", &"x".repeat(64)] {
+            assert_eq!(RequestId::parse(good.as_bytes()).map(|id| id.to_string()), Some(good.to_owned()));
+        }
+        for bad in ["", "a b", "a\nb", "ä", "a;b", "<script>", &"x".repeat(65)] {
+            assert_eq!(RequestId::parse(bad.as_bytes()), None, "{bad}");
+        }
+        assert!(RequestId::parse(RequestId::random().as_str().as_bytes()).is_some());
+    }
+
+    #[test]
+    fn a_repeated_request_id_is_replaced() {
+        let mut headers = HeaderMap::new();
+        headers.append(RequestId::HEADER, HeaderValue::from_static("one"));
+        assert_eq!(RequestId::of(&headers).as_str(), "one");
+        headers.append(RequestId::HEADER, HeaderValue::from_static("two"));
+        assert_eq!(RequestId::of(&headers).as_str().len(), 32);
+    }
+
+    #[test]
+    fn traceparent_is_read_strictly() {
+        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let trace = Trace::from_traceparent(&format!("00-{id}-00f067aa0ba902b7-01")).unwrap();
+        assert_eq!((trace.trace_id(), trace.span_id(), trace.is_sampled()), (id, Some("00f067aa0ba902b7"), true));
+        assert!(Trace::from_traceparent(&format!("01-{id}-00f067aa0ba902b7-00-more")).is_some());
+        for bad in [
+            String::new(),
+            format!("00-{id}-00f067aa0ba902b7"),
+            format!("00-{id}-00f067aa0ba902b7-01-more"),
+            format!("ff-{id}-00f067aa0ba902b7-01"),
+            format!("00-{}-00f067aa0ba902b7-01", id.to_uppercase()),
+            format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32)),
+            format!("00-{id}-0000000000000000-01"),
+            format!("00-{id}-00f067aa0ba902b7-0g"),
+            format!(" 00-{id}-00f067aa0ba902b7-01"),
+        ] {
+            assert_eq!(Trace::from_traceparent(&bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_cloud_header_is_read_strictly() {
+        let id = "105445aa7843bc8bf206b12000100000";
+        let trace = Trace::from_cloud(&format!("{id}/1;o=1")).unwrap();
+        assert_eq!((trace.trace_id(), trace.span_id(), trace.is_sampled()), (id, Some("0000000000000001"), true));
+        for good in [id.to_owned(), format!("{id}/0"), format!("{id};o=0"), id.to_uppercase()] {
+            assert_eq!(Trace::from_cloud(&good).map(|trace| trace.trace_id), Some(id.to_owned()), "{good}");
+        }
+        for bad in ["", "1/1;o=1", &format!("{id}/x"), &format!("{id}/-1"), &format!("{id}/1;p=1"), &"0".repeat(32)] {
+            assert_eq!(Trace::from_cloud(bad), None, "{bad}");
+        }
+    }
+}
