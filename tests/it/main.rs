@@ -9,6 +9,11 @@
 )]
 
 mod credentials;
+mod demo;
+mod dependencies;
 mod emulator;
+mod layering;
 mod server;
+mod sign_oracle;
+mod support;
 mod upstream;
