@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! What the black-box tests share: a real gateway in front of an emulated GCS, and a plain client.
 
 pub mod client;
@@ -5,3 +6,8 @@ pub mod gateway;
 
 pub use client::{Answer, Client};
 pub use gateway::TestGateway;
+=======
+//! What the tests stand on.
+
+pub mod browser;
+>>>>>>> repo
