@@ -38,6 +38,7 @@ fn look_up(call: &Call<'_>, path: &str) -> Response<Body> {
         .strip_prefix("instance/service-accounts/")
         .and_then(|rest| rest.strip_prefix("default").or_else(|| rest.strip_prefix(email.as_str())));
     let text = match (path, account) {
+        ("", _) => "computeMetadata/\n".to_owned(),
         ("project/project-id", _) => state.settings.project.clone(),
         ("project/numeric-project-id", _) => "123456789012".to_owned(),
         ("instance/zone", _) => "projects/123456789012/zones/europe-west3-a".to_owned(),
