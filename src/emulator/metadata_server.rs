@@ -14,7 +14,7 @@ use super::refusal::{json_answer, text_answer};
 use super::service::Call;
 
 const FLAVOR: &str = "metadata-flavor";
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 
 /// `GET /computeMetadata/v1/{path}`

@@ -6,7 +6,6 @@ use http::Method;
 
 use super::query::{Query, text};
 use super::record::Operation;
-use super::refusal::Style;
 
 /// What a request is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,15 +135,6 @@ impl Route {
         match self {
             Self::Object(_, object) | Self::Xml(_, object) => Some(object),
             _ => None,
-        }
-    }
-
-    /// How a refusal is worded.
-    pub(super) fn style(&self, operation: Operation) -> Style {
-        match operation {
-            Operation::Media => Style::Text,
-            Operation::XmlGet | Operation::XmlHead | Operation::Preflight => Style::Xml,
-            _ => Style::Json,
         }
     }
 }

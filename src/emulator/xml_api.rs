@@ -24,7 +24,7 @@ use super::refusal::Refusal;
 use super::service::Call;
 
 /// How far clocks may differ.
-const SKEW: Duration = Duration::from_secs(15 * 60);
+const SKEW: Duration = Duration::from_mins(15);
 
 /// `GET`, `HEAD` and `OPTIONS /B/O`; what the bucket's CORS rules give is added to refusals too.
 pub(super) async fn object(call: &Call<'_>, bucket: &str, name: &str) -> Result<Response<Body>, Refusal> {
