@@ -9,6 +9,12 @@
 )]
 
 mod credentials;
+mod demo;
+mod dependencies;
 mod emulator;
+mod layering;
+mod media;
 mod server;
+mod sign_oracle;
+mod support;
 mod upstream;
