@@ -60,17 +60,18 @@ impl Settings<'_> {
             PageCors::Allowed => self.page_origin,
             PageCors::Refused => "https://elsewhere.example",
         };
-        let Self { listen, admin_listen, storage, key_file, .. } = self;
+        let [listen, admin, storage, key, origin] =
+            [self.listen, self.admin_listen, self.storage, self.key_file, origin].map(toml::Value::from);
         let mut text = format!(
-            "[server]\nlisten = {listen:?}\n\n[admin]\nlisten = {admin_listen:?}\n\n[access]\nallow = \"anyone\"\n\n\
-             [cors]\norigins = [{origin:?}]\nexpose_headers = [{EXPOSED}]\n\n[gcs]\nendpoint = {storage:?}\n\n\
-             [credentials.default]\nsource = \"file\"\npath = {key_file:?}\n"
+            "[server]\nlisten = {listen}\n\n[admin]\nlisten = {admin}\n\n[access]\nallow = \"anyone\"\n\n\
+             [cors]\norigins = [{origin}]\nexpose_headers = [{EXPOSED}]\n\n[gcs]\nendpoint = {storage}\n\n\
+             [credentials.default]\nsource = \"file\"\npath = {key}\n"
         );
         for (name, delivery) in [("proxy", "proxy"), ("signed", "signed-url"), ("auto", "auto")] {
-            text.push_str(&format!(
+            text += &format!(
                 "\n[connections.{name}]\nuri = \"gs://{BUCKET}/\"\ndelivery = \"{delivery}\"\n\
                  redirect_above = \"{REDIRECT_ABOVE}\"\n"
-            ));
+            );
         }
         if self.folder {
             text.push_str(&format!("\n[connections.{FOLDER}]\nuri = \"gs://{FOLDER_BUCKET}/\"\n"));

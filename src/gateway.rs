@@ -150,11 +150,14 @@ impl Gateway {
             mode: fetch.mode,
             audience: connection.audience(),
         });
-        let decision_for = |size| match (fetch.method, verdict) {
-            (FetchMethod::Head, _) => Decision::Proxy(Reason::Head),
-            (FetchMethod::Get, Verdict::Final(decision)) => decision,
-            (FetchMethod::Get, Verdict::DependsOnSize) => {
-                decide::by_size(size, connection.config.redirect_above.as_u64())
+        let decision_for = |size| {
+            let decision = match verdict {
+                Verdict::Final(decision) => decision,
+                Verdict::DependsOnSize => decide::by_size(size, connection.config.redirect_above.as_u64()),
+            };
+            match (fetch.method, decision) {
+                (FetchMethod::Head, Decision::SignedUrl(_)) => Decision::Proxy(Reason::Head),
+                _ => decision,
             }
         };
         let decided = match decision_for(0) {
