@@ -9,6 +9,7 @@ mod body;
 mod budget;
 mod call;
 mod connect;
+mod list;
 mod queue;
 mod refusal;
 mod retry;
@@ -19,8 +20,9 @@ mod upstream;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use crate::gcs::{Config, Credential, Error};
 use crate::metrics::Metrics;
@@ -32,6 +34,7 @@ use upstream::Upstream;
 pub use answer::Form;
 pub use body::ReadBody;
 pub use connect::ConnectorError;
+pub use list::{Depth, ListPage, ListRequest, Listed};
 pub use retry::Backoff;
 
 /// Reads from GCS; clones share connections, limits and budget.
@@ -111,12 +114,35 @@ impl Client {
         let _place = upstream.queue.enter(deadline).await?;
         let target = Target { bucket: request.bucket, object: request.object, project: request.project };
         let call = Call::stat(&upstream.endpoint, &target);
-        let answer = upstream.send(credential, &call, deadline).await?;
-        let body = Limited::new(answer.into_body(), stat::LONGEST).collect();
+        let json = self.json(credential, &call, deadline, stat::LONGEST).await?;
+        stat::read(&json)
+    }
+
+    /// Lists one page of a bucket. A page may be empty and have a successor.
+    pub async fn list(&self, credential: &Credential, request: ListRequest) -> Result<ListPage, Error> {
+        let upstream = &self.upstream;
+        let deadline = upstream.deadline();
+        let _place = upstream.queue.enter(deadline).await?;
+        let call = Call::list(&upstream.endpoint, &request)
+            .ok_or_else(|| Error::Protocol("the offsets or the page token are too long for a URL".to_owned()))?;
+        let json = self.json(credential, &call, deadline, list::LONGEST).await?;
+        list::read(&json)
+    }
+
+    /// The whole body of a small answer, before the deadline.
+    async fn json(
+        &self,
+        credential: &Credential,
+        call: &Call,
+        deadline: Instant,
+        longest: usize,
+    ) -> Result<Bytes, Error> {
+        let answer = self.upstream.send(credential, call, deadline).await?;
+        let body = Limited::new(answer.into_body(), longest).collect();
         let json = timeout_at(deadline, body)
             .await
-            .map_err(|_| Error::FirstByteTimeout(upstream.first_byte_timeout))?
+            .map_err(|_| Error::FirstByteTimeout(self.upstream.first_byte_timeout))?
             .map_err(Error::Broken)?;
-        stat::read(&json.to_bytes())
+        Ok(json.to_bytes())
     }
 }
