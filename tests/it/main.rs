@@ -8,11 +8,14 @@
     reason = "a test that cannot go on shall stop here, and its names say what it shows"
 )]
 
+mod cli;
 mod credentials;
 mod demo;
 mod dependencies;
 mod emulator;
+mod example;
 mod layering;
+mod media;
 mod server;
 mod sign_oracle;
 mod support;

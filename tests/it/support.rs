@@ -1,3 +1,8 @@
-//! What the tests stand on.
+//! What the black-box tests share: a real gateway in front of an emulated GCS, and a plain client.
 
 pub mod browser;
+pub mod client;
+pub mod gateway;
+
+pub use client::{Answer, Client};
+pub use gateway::TestGateway;

@@ -43,7 +43,8 @@ impl Cloud {
     }
 
     async fn file(&self, content: &str, more: &str) -> Credential {
-        let path = self.folder.path().join("credential.json");
+        // Files are read again at each refresh, so each credential has its own.
+        let path = self.folder.path().join(format!("{}.json", fastrand::u64(..)));
         std::fs::write(&path, content).expect("can be written");
         self.load(&super::from(&path, more)).await
     }

@@ -92,7 +92,6 @@ const REFUSED: &[&str] = &[
     "GET  HTTP/1.1\r\nHost: a\r\n\r\n",
     // Not HTTP at all.
     "\u{16}\u{3}\u{1}\u{2}",
-    "\r\n\r\n\r\n",
     "PRI * HTTP/2.0\r\n\r\nnot HTTP/2",
 ];
 
@@ -126,7 +125,7 @@ async fn ambiguous_heads_are_refused_before_the_service() {
     for request in REFUSED {
         let before = server.calls();
         let answer = server.exchange(request).await;
-        let refused = answer.is_empty() || answer.starts_with("HTTP/1.1 4") || !answer.starts_with("HTTP/");
+        let refused = answer.is_empty() || answer.starts_with("HTTP/1.1 4") || answer.starts_with("HTTP/1.0 4");
         if !refused || server.calls() != before {
             wrong.push(format!("{request:?}: {answer:.60}"));
         }
@@ -151,6 +150,6 @@ async fn nothing_after_a_refused_head_is_read_as_a_request() {
     let smuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
     for request in REFUSED {
         server.exchange(format!("{request}{smuggled}")).await;
+        assert_eq!(server.calls(), 0, "{request:?}");
     }
-    assert_eq!(server.calls(), 0);
 }

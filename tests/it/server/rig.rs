@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,38 +19,39 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, PollSemaphore};
 
 /// Longer than anything here takes; only a failure waits for it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-pub const GET_OK: &str = "GET /ok HTTP/1.1\r\nHost: a\r\n\r\n";
+pub(super) const GET_OK: &str = "GET /ok HTTP/1.1\r\nHost: a\r\n\r\n";
 
 /// Answers by path, and counts.
 #[derive(Clone)]
-pub struct Probe {
-    pub calls: Arc<AtomicUsize>,
+pub(super) struct Probe {
+    pub(super) calls: Arc<AtomicUsize>,
     /// `/hold` answers with a permit.
-    pub gate: Arc<Semaphore>,
+    pub(super) gate: Arc<Semaphore>,
     /// Bodies that exist.
-    pub bodies: Arc<AtomicUsize>,
+    pub(super) bodies: Arc<AtomicUsize>,
 }
 
 /// What a body does.
 #[derive(Clone, Copy)]
-pub enum Script {
+pub(super) enum Script {
     Text(&'static str),
     /// Never ends.
     Endless,
-    /// Four bytes and an error, with or without a length that promises more.
+    /// Four bytes and, with a permit of the gate, an error; with or without a length that promises more.
     Broken {
         length: Option<u64>,
     },
 }
 
-pub struct Scripted {
+pub(super) struct Scripted {
     script: Script,
     text: Option<Bytes>,
+    gate: PollSemaphore,
     _alive: Alive,
 }
 
@@ -66,12 +67,15 @@ impl Body for Scripted {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let data = |bytes| Poll::Ready(Some(Ok(Frame::data(bytes))));
         match (self.script, self.text.take()) {
             (Script::Endless, _) => data(Bytes::from_static(&[b'x'; 16 * 1024])),
             (_, Some(text)) => data(text),
-            (Script::Broken { .. }, None) => Poll::Ready(Some(Err("upstream broke".into()))),
+            (Script::Broken { .. }, None) => {
+                ready!(self.gate.poll_acquire(cx)).expect("the gate is never closed").forget();
+                Poll::Ready(Some(Err("upstream broke".into())))
+            }
             (Script::Text(_), None) => Poll::Ready(None),
         }
     }
@@ -106,7 +110,8 @@ impl Service for Probe {
             Script::Endless => None,
         };
         self.bodies.fetch_add(1, Ordering::SeqCst);
-        let mut response = Response::new(Scripted { script, text, _alive: Alive(Arc::clone(&self.bodies)) });
+        let gate = PollSemaphore::new(Arc::clone(&self.gate));
+        let mut response = Response::new(Scripted { script, text, gate, _alive: Alive(Arc::clone(&self.bodies)) });
         let peer = format!("{} tls={}", peer.address, peer.tls);
         response.headers_mut().insert("x-peer", peer.parse().expect("an address is a header value"));
         response
@@ -114,22 +119,22 @@ impl Service for Probe {
 }
 
 /// A server that runs.
-pub struct Running {
-    pub address: SocketAddr,
-    pub probe: Probe,
-    pub metrics: Metrics,
-    pub stop: CancellationToken,
-    pub tls: Option<gsgate::server::Tls>,
+pub(super) struct Running {
+    pub(super) address: SocketAddr,
+    pub(super) probe: Probe,
+    pub(super) metrics: Metrics,
+    pub(super) stop: CancellationToken,
+    pub(super) tls: Option<gsgate::server::Tls>,
     done: JoinHandle<Drained>,
 }
 
 /// Starts a server from the text of a `[server]` section.
-pub fn serve(section: &str) -> Running {
+pub(super) fn serve(section: &str) -> Running {
     let text = format!("listen = \"127.0.0.1:0\"\n{section}");
     serve_config(&toml::from_str(&text).expect("the section is good"))
 }
 
-pub fn serve_config(config: &Config) -> Running {
+pub(super) fn serve_config(config: &Config) -> Running {
     let metrics = Metrics::new();
     let probe = Probe { calls: Arc::default(), gate: Arc::new(Semaphore::new(0)), bodies: Arc::default() };
     let server = Server::bind(config, metrics.clone())
@@ -142,38 +147,38 @@ pub fn serve_config(config: &Config) -> Running {
 }
 
 impl Running {
-    pub fn calls(&self) -> usize {
+    pub(super) fn calls(&self) -> usize {
         self.probe.calls.load(Ordering::SeqCst)
     }
 
-    pub async fn connect(&self) -> TcpStream {
+    pub(super) async fn connect(&self) -> TcpStream {
         within(TcpStream::connect(self.address)).await.expect("the server accepts")
     }
 
     /// Everything that comes back until the connection ends.
-    pub async fn exchange(&self, bytes: impl AsRef<[u8]>) -> String {
+    pub(super) async fn exchange(&self, bytes: impl AsRef<[u8]>) -> String {
         let mut stream = self.connect().await;
         // The server may close before it has read everything.
         let _ = stream.write_all(bytes.as_ref()).await;
         rest(&mut stream).await
     }
 
-    pub async fn h2(&self) -> http2::SendRequest<String> {
+    pub(super) async fn h2(&self) -> http2::SendRequest<String> {
         h2_over(self.connect().await).await
     }
 
     /// Waits until a line of the metrics page is there.
-    pub async fn counted(&self, line: &str) {
+    pub(super) async fn counted(&self, line: &str) {
         until(|| self.metrics.encode().lines().any(|l| l == line)).await;
     }
 
-    pub async fn drained(self) -> Drained {
+    pub(super) async fn drained(self) -> Drained {
         self.stop.cancel();
         within(self.done).await.expect("the server does not panic")
     }
 }
 
-pub async fn h2_over<T>(stream: T) -> http2::SendRequest<String>
+pub(super) async fn h2_over<T>(stream: T) -> http2::SendRequest<String>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -183,19 +188,19 @@ where
     sender
 }
 
-pub fn h2_get(path: &str) -> Request<String> {
+pub(super) fn h2_get(path: &str) -> Request<String> {
     Request::get(format!("http://a{path}")).body(String::new()).expect("a request")
 }
 
 /// Everything up to the end of the stream, be it neat or not.
-pub async fn rest<T: AsyncRead + Unpin>(stream: &mut T) -> String {
+pub(super) async fn rest<T: AsyncRead + Unpin>(stream: &mut T) -> String {
     let mut bytes = Vec::new();
     let _ = within(stream.read_to_end(&mut bytes)).await;
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Reads one answer whose end is known, so that the connection can go on.
-pub async fn answer<T: AsyncRead + Unpin>(stream: &mut T, end: &str) -> String {
+pub(super) async fn answer<T: AsyncRead + Unpin>(stream: &mut T, end: &str) -> String {
     let mut bytes = Vec::new();
     while !bytes.ends_with(end.as_bytes()) {
         let Ok(byte) = within(stream.read_u8()).await else { break };
@@ -204,7 +209,7 @@ pub async fn answer<T: AsyncRead + Unpin>(stream: &mut T, end: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-pub async fn until(mut condition: impl FnMut() -> bool) {
+pub(super) async fn until(mut condition: impl FnMut() -> bool) {
     within(async {
         while !condition() {
             tokio::task::yield_now().await;
@@ -213,6 +218,6 @@ pub async fn until(mut condition: impl FnMut() -> bool) {
     .await;
 }
 
-pub async fn within<F: Future>(future: F) -> F::Output {
+pub(super) async fn within<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(PATIENCE, future).await.expect("this does not take half a minute")
 }

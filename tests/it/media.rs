@@ -1,0 +1,3 @@
+//! Media over HTTP, as RFC 9110 wants it.
+
+mod ranges;
