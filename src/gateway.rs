@@ -120,7 +120,7 @@ impl Gateway {
         let fetch = Fetch::parse(&head.method, &head.headers)?;
         let object = connection.object(path.unwrap_or(EncodedPath::EMPTY))?;
         exchange.wants(&object);
-        self.deliver(connection, &object, &admitted, &fetch, exchange).await
+        self.deliver((connection, &object), &admitted, &fetch, exchange).await
     }
 
     /// The connection, with proof that the client is admitted to it. Who is not learns nothing about which exist.
@@ -138,8 +138,7 @@ impl Gateway {
     /// Decides between redirect and proxy, and carries it out.
     async fn deliver(
         &self,
-        connection: &Connection,
-        object: &ObjectName,
+        (connection, object): (&Connection, &ObjectName),
         admitted: &Admitted,
         fetch: &Fetch,
         exchange: &mut Exchange,
