@@ -12,6 +12,7 @@ mod credentials;
 mod demo;
 mod dependencies;
 mod emulator;
+mod faults;
 mod layering;
 mod media;
 mod server;
