@@ -14,6 +14,7 @@ mod demo;
 mod dependencies;
 mod emulator;
 mod example;
+mod faults;
 mod layering;
 mod media;
 mod server;

@@ -5,4 +5,4 @@ pub mod client;
 pub mod gateway;
 
 pub use client::{Answer, Client};
-pub use gateway::TestGateway;
+pub use gateway::{BUCKET, Builder, TestGateway};
