@@ -93,8 +93,9 @@ impl Exchange {
         self.event.generation = Some(generation.0);
     }
 
-    /// What a cache knew: `hit`, `miss`, …
+    /// What the metadata cache knew: `hit` or `miss`.
     pub fn cached(&mut self, result: &'static str) {
+        self.metrics.cache("metadata", result);
         self.event.cache = result;
     }
 
