@@ -8,6 +8,8 @@
     reason = "a test that cannot go on shall stop here, and its names say what it shows"
 )]
 
+mod access;
+mod cors;
 mod credentials;
 mod demo;
 mod dependencies;
