@@ -203,7 +203,7 @@ fn refuse(rejection: Rejection, exchange: &mut Exchange) -> Response<Body> {
     exchange.rejected(&rejection);
     let request_id = exchange.request_id();
     match &rejection {
-        Rejection::Upstream(crate::gcs::Error::NotFound { .. }) | Rejection::NotModified(_) => {}
+        Rejection::Upstream(crate::gcs::Error::NotFound { .. }) => {}
         Rejection::Upstream(error) => {
             tracing::warn!(request_id = request_id.as_str(), error = %Causes(error), "GCS did not deliver");
         }

@@ -44,9 +44,6 @@ pub enum Rejection {
     /// A preflight from a foreign page.
     #[error("the origin is on no list of the connection")]
     OriginNotAllowed,
-    /// The preconditions say: unchanged. Carries the head of the 304.
-    #[error("not modified")]
-    NotModified(Box<http::HeaderMap>),
     /// The preconditions do not hold.
     #[error("a precondition does not hold")]
     PreconditionFailed,
@@ -97,12 +94,6 @@ impl Rejection {
 
     /// The HTTP answer, without CORS headers.
     pub fn into_response(self, request_id: &str) -> Response<Body> {
-        if let Self::NotModified(headers) = self {
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-            *response.headers_mut() = *headers;
-            return response;
-        }
         let Answer { status, code, message } = self.answer();
         let document = Document { error: Fields { code, message, request_id } };
         let text = serde_json::to_vec(&document).unwrap_or_default();
@@ -148,7 +139,6 @@ impl Rejection {
                 "origin_not_allowed",
                 "This page's origin may not read here; the gateway's [cors] origins decide.",
             ),
-            Self::NotModified(_) => answer(StatusCode::NOT_MODIFIED, "not_modified", ""),
             Self::PreconditionFailed => {
                 answer(StatusCode::PRECONDITION_FAILED, "precondition_failed", "The object is another version.")
             }

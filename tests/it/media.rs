@@ -1,5 +1,8 @@
 //! Media over HTTP, as RFC 9110 wants it.
 
+mod changed;
+mod conditions;
+mod log;
 mod names;
 mod pages;
 mod ranges;
