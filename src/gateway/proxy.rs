@@ -197,7 +197,7 @@ async fn answer(source: Source<'_>, fetch: &Fetch, read: Read) -> Result<Respons
     let headers = representation.headers(read.part, source.connection);
     let status = if read.part.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
     let body = match read.form {
-        Form::Stored if representation.is_decompressed() => Body::decompressed(read.body),
+        Form::Stored if representation.is_decompressed() => Body::decompressed(read.body).await?,
         Form::Stored | Form::Decompressed => Body::object(read.body),
     };
     let mut response = Response::new(body);

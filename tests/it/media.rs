@@ -2,6 +2,7 @@
 
 mod changed;
 mod conditions;
+mod gzip;
 mod log;
 mod names;
 mod pages;
