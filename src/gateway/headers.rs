@@ -123,11 +123,15 @@ fn essence(content_type: &str) -> String {
 }
 
 /// Types that a browser may run scripts of, or that a plug-in may.
+///
+/// A browser takes the last type of a list, or the last that it can read
+/// (<https://fetch.spec.whatwg.org/#content-type-header>), so any of them counts.
 fn is_active(content_type: &str) -> bool {
-    let essence = essence(content_type);
-    matches!(essence.as_str(), "text/html" | "text/xml" | "application/xml" | "application/pdf" | "text/xsl")
-        || essence.ends_with("+xml")
-        || essence.starts_with("multipart/")
+    content_type.split(',').map(essence).any(|essence| {
+        matches!(essence.as_str(), "text/html" | "text/xml" | "application/xml" | "application/pdf" | "text/xsl")
+            || essence.ends_with("+xml")
+            || essence.starts_with("multipart/")
+    })
 }
 
 /// The connection's policy; what is stored with the object can only make it stricter.

@@ -3,6 +3,7 @@
 mod changed;
 mod conditions;
 mod gzip;
+mod headers;
 mod log;
 mod names;
 mod pages;
