@@ -13,6 +13,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue};
 
 use super::connection::Connection;
+use super::decide::Delivery;
 use super::fetch::{Encoding, Validator};
 use crate::object::{ContentRange, Metadata, ObjectName};
 
@@ -53,6 +54,7 @@ impl Representation<'_> {
         if self.metadata.is_gzip_stored() {
             headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
         }
+        vary_by_mode(&mut headers, connection);
         headers
     }
 
@@ -89,6 +91,13 @@ impl Representation<'_> {
         }
         insert_stored(headers, CONTENT_LANGUAGE, metadata.content_language.as_deref());
         insert_stored(headers, CONTENT_DISPOSITION, metadata.content_disposition.as_deref());
+    }
+}
+
+/// In `auto` the request's mode decides: a kept redirect must not answer a script, nor the other way round.
+pub(super) fn vary_by_mode(headers: &mut HeaderMap, connection: &Connection) {
+    if connection.config.delivery == Delivery::Auto {
+        headers.append(VARY, HeaderValue::from_static("Sec-Fetch-Mode"));
     }
 }
 

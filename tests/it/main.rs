@@ -11,6 +11,7 @@
 mod access;
 mod cors;
 mod credentials;
+mod deliveries;
 mod demo;
 mod dependencies;
 mod emulator;

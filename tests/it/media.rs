@@ -4,6 +4,7 @@ mod changed;
 mod conditions;
 mod gzip;
 mod headers;
+mod heads;
 mod log;
 mod names;
 mod pages;
