@@ -116,6 +116,23 @@ impl Rejection {
         response
     }
 
+    /// What the operator can do about it; for the log.
+    pub fn cure(&self) -> Option<&'static str> {
+        match self {
+            Self::Upstream(gcs::Error::Forbidden { .. }) => Some(
+                "unless GCS names another reason, grant the credential's account storage.objects.get on the bucket, \
+                 as roles/storage.objectViewer does",
+            ),
+            Self::Upstream(gcs::Error::Unauthorized { .. }) => {
+                Some("see that the key is neither deleted nor disabled, and that the machine's clock is right")
+            }
+            Self::Upstream(gcs::Error::Refused { message, .. }) if message.contains("requester pays") => {
+                Some("set project_id of the connection to the project that pays for reading")
+            }
+            _ => None,
+        }
+    }
+
     fn answer(&self) -> Answer {
         let answer = |status, code, message| Answer { status, code, message };
         match self {

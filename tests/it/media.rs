@@ -2,6 +2,7 @@
 
 mod changed;
 mod conditions;
+mod errors;
 mod gzip;
 mod headers;
 mod heads;
