@@ -202,9 +202,11 @@ fn refuse(rejection: Rejection, exchange: &mut Exchange) -> Response<Body> {
     exchange.rejected(&rejection);
     let request_id = exchange.request_id();
     match &rejection {
-        Rejection::Upstream(crate::gcs::Error::NotFound { .. }) | Rejection::NotModified(_) => {}
+        Rejection::Upstream(crate::gcs::Error::NotFound { .. }) => {}
         Rejection::Upstream(error) => {
-            tracing::warn!(request_id = request_id.as_str(), error = %Causes(error), "GCS did not deliver");
+            let (connection, cure) = (exchange.connection(), rejection.cure());
+            let error = Causes(error);
+            tracing::warn!(request_id = request_id.as_str(), connection, %error, cure, "GCS did not deliver");
         }
         other => tracing::debug!(request_id = request_id.as_str(), reason = %other, "refused"),
     }

@@ -73,6 +73,11 @@ impl Exchange {
         &self.event.request_id
     }
 
+    /// The connection, if the client was admitted to one.
+    pub fn connection(&self) -> Option<&str> {
+        self.event.connection.as_deref()
+    }
+
     /// The client's address is known.
     pub fn asked_by(&mut self, client: ClientAddr) {
         self.event.client = Some(client.ip());
