@@ -111,12 +111,19 @@ impl Client {
         let _place = upstream.queue.enter(deadline).await?;
         let target = Target { bucket: request.bucket, object: request.object, project: request.project };
         let call = Call::stat(&upstream.endpoint, &target);
-        let answer = upstream.send(credential, &call, deadline).await?;
-        let body = Limited::new(answer.into_body(), stat::LONGEST).collect();
-        let json = timeout_at(deadline, body)
-            .await
-            .map_err(|_| Error::FirstByteTimeout(upstream.first_byte_timeout))?
-            .map_err(Error::Broken)?;
-        stat::read(&json.to_bytes())
+        let mut history = upstream.begin();
+        loop {
+            let answer = upstream.send_on(&mut history, credential, &call, deadline).await?;
+            let body = Limited::new(answer.into_body(), stat::LONGEST).collect();
+            let outcome = match timeout_at(deadline, body).await {
+                Ok(Ok(json)) => stat::read(&json.to_bytes()),
+                Ok(Err(error)) => Err(Error::Broken(error)),
+                Err(_) => return Err(Error::FirstByteTimeout(upstream.first_byte_timeout)),
+            };
+            match outcome {
+                Ok(metadata) => return Ok(metadata),
+                Err(error) => upstream.pause(error.into(), &mut history, deadline).await?,
+            }
+        }
     }
 }

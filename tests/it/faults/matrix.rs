@@ -149,7 +149,11 @@ async fn cell(gateway: &TestGateway, packed: &[u8], wire: Wire, (wrong, place, a
         _ => &[],
     };
     let got = wire.send(gateway.client.address, method, &format!("/media/{name}"), headers).await;
-    let got = got.unwrap_or_else(|| panic!("{name}: no answer at all"));
+    let Some(got) = got else {
+        // What breaks in the first bytes may break the connection before the head is out.
+        assert!((wrong, asked) == (Wrong::Corrupt, Asked::Decompressed), "{name}: no answer at all");
+        return End::Broken;
+    };
     judge(&name, &got, &whole, (wrong, asked))
 }
 
