@@ -20,9 +20,8 @@ mod upstream;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use crate::gcs::{Config, Credential, Error};
 use crate::metrics::Metrics;
@@ -109,40 +108,42 @@ impl Client {
 
     /// Reads an object's metadata.
     pub async fn stat(&self, credential: &Credential, request: StatRequest) -> Result<Metadata, Error> {
-        let upstream = &self.upstream;
-        let deadline = upstream.deadline();
-        let _place = upstream.queue.enter(deadline).await?;
         let target = Target { bucket: request.bucket, object: request.object, project: request.project };
-        let call = Call::stat(&upstream.endpoint, &target);
-        let json = self.json(credential, &call, deadline, stat::LONGEST).await?;
-        stat::read(&json)
+        let call = Call::stat(&self.upstream.endpoint, &target);
+        self.json(credential, &call, stat::LONGEST, stat::read).await
     }
 
     /// Lists one page of a bucket. A page may be empty and have a successor.
     pub async fn list(&self, credential: &Credential, request: ListRequest) -> Result<ListPage, Error> {
-        let upstream = &self.upstream;
-        let deadline = upstream.deadline();
-        let _place = upstream.queue.enter(deadline).await?;
-        let call = Call::list(&upstream.endpoint, &request)
+        let call = Call::list(&self.upstream.endpoint, &request)
             .ok_or_else(|| Error::Protocol("the offsets or the page token are too long for a URL".to_owned()))?;
-        let json = self.json(credential, &call, deadline, list::LONGEST).await?;
-        list::read(&json)
+        self.json(credential, &call, list::LONGEST, list::read).await
     }
 
-    /// The whole body of a small answer, before the deadline.
-    async fn json(
+    /// A small answer, which is read whole within one patience; a body that breaks is asked for again.
+    async fn json<T>(
         &self,
         credential: &Credential,
         call: &Call,
-        deadline: Instant,
         longest: usize,
-    ) -> Result<Bytes, Error> {
-        let answer = self.upstream.send(credential, call, deadline).await?;
-        let body = Limited::new(answer.into_body(), longest).collect();
-        let json = timeout_at(deadline, body)
-            .await
-            .map_err(|_| Error::FirstByteTimeout(self.upstream.first_byte_timeout))?
-            .map_err(Error::Broken)?;
-        Ok(json.to_bytes())
+        read: fn(&[u8]) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let upstream = &self.upstream;
+        let deadline = upstream.deadline();
+        let _place = upstream.queue.enter(deadline).await?;
+        let mut history = upstream.begin();
+        loop {
+            let answer = upstream.send_on(&mut history, credential, call, deadline).await?;
+            let body = Limited::new(answer.into_body(), longest).collect();
+            let outcome = match timeout_at(deadline, body).await {
+                Ok(Ok(json)) => read(&json.to_bytes()),
+                Ok(Err(error)) => Err(Error::Broken(error)),
+                Err(_) => return Err(Error::FirstByteTimeout(upstream.first_byte_timeout)),
+            };
+            match outcome {
+                Ok(told) => return Ok(told),
+                Err(error) => upstream.pause(error.into(), &mut history, deadline).await?,
+            }
+        }
     }
 }
