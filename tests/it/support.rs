@@ -6,9 +6,5 @@ pub mod gateway;
 pub mod log;
 
 pub use client::{Answer, Client};
-<<<<<<< HEAD
 pub use gateway::{BUCKET, Builder, TestGateway};
-=======
-pub use gateway::TestGateway;
 pub use log::Log;
->>>>>>> media
