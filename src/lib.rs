@@ -15,4 +15,5 @@ pub mod gcs;
 pub mod metrics;
 pub mod object;
 pub mod server;
+pub mod tasks;
 pub mod telemetry;
