@@ -52,7 +52,7 @@ pub(super) struct Arguments {
     /// Show the first N objects as a table, and write no manifest.
     #[arg(long, value_name = "N", conflicts_with = "output")]
     preview: Option<usize>,
-    /// How browsers reach the gateway, in place of server.public_url.
+    /// How browsers reach the gateway, in place of `server.public_url`.
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
 }

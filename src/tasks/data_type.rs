@@ -45,9 +45,11 @@ impl DataType {
         let (kind, subtype) = essence.split_once('/')?;
         match (kind, subtype) {
             ("image", _) => Some(Self::Image),
-            ("video", _) => Some(Self::Video),
-            ("audio", _) => Some(Self::Audio),
-            ("text", _) => Some(Self::Text),
+            ("video", _) | ("application", "mp4") => Some(Self::Video),
+            ("audio", _) | ("application", "ogg") => Some(Self::Audio),
+            ("text", _) | ("application", "json" | "jsonl" | "x-ndjson" | "xml" | "yaml" | "x-yaml") => {
+                Some(Self::Text)
+            }
             ("application", "pdf" | "msword" | "rtf" | "epub+zip") => Some(Self::Document),
             ("application", office)
                 if office.starts_with("vnd.openxmlformats-officedocument.")
@@ -56,9 +58,6 @@ impl DataType {
             {
                 Some(Self::Document)
             }
-            ("application", "json" | "jsonl" | "x-ndjson" | "xml" | "yaml" | "x-yaml") => Some(Self::Text),
-            ("application", "ogg") => Some(Self::Audio),
-            ("application", "mp4") => Some(Self::Video),
             _ => None,
         }
     }

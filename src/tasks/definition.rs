@@ -26,15 +26,18 @@ impl Kind {
     pub(super) fn of(name: &str, content_type: Option<&str>) -> Option<Self> {
         let extension = name.rsplit('/').next()?.rsplit_once('.').map(|(_, last)| last.to_ascii_lowercase());
         let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-        match (extension.as_deref(), essence) {
-            (Some("json"), _) => Some(Self::Json),
-            (Some("jsonl" | "ndjson"), _) => Some(Self::JsonLines),
-            (Some("parquet"), _) => Some(Self::Parquet),
-            (_, "application/json") => Some(Self::Json),
-            (_, "application/jsonl" | "application/x-ndjson") => Some(Self::JsonLines),
-            (_, "application/vnd.apache.parquet") => Some(Self::Parquet),
+        let by_extension = match extension.as_deref().unwrap_or_default() {
+            "json" => Some(Self::Json),
+            "jsonl" | "ndjson" => Some(Self::JsonLines),
+            "parquet" => Some(Self::Parquet),
             _ => None,
-        }
+        };
+        by_extension.or(match essence {
+            "application/json" => Some(Self::Json),
+            "application/jsonl" | "application/x-ndjson" => Some(Self::JsonLines),
+            "application/vnd.apache.parquet" => Some(Self::Parquet),
+            _ => None,
+        })
     }
 }
 

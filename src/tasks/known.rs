@@ -41,7 +41,10 @@ impl Known {
             Format::Labelbox => known.array(file, &|known, row| known.add_field(row, "row_data"))?,
             Format::Jsonl => known.lines(file, &|known, line| known.add_task(&json(line)?, key))?,
             Format::Cvat => known.lines(file, &|known, line| known.add_frame(&json(line)?))?,
-            Format::Txt => known.lines(file, &|known, line| Ok(known.add(line)))?,
+            Format::Txt => known.lines(file, &|known, line| {
+                known.add(line);
+                Ok(())
+            })?,
             Format::Csv => known.csv(file, key)?,
         }
         Ok(known)
@@ -89,7 +92,10 @@ impl Known {
         }
         let text = |key| frame.get(key).and_then(Value::as_str);
         match (text("name"), text("extension")) {
-            (Some(name), Some(extension)) => Ok(self.add(&format!("{name}{extension}"))),
+            (Some(name), Some(extension)) => {
+                self.add(&format!("{name}{extension}"));
+                Ok(())
+            }
             _ => Err("a frame without name and extension".to_owned()),
         }
     }

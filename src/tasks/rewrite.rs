@@ -66,12 +66,11 @@ impl Rewritten {
 
     fn uri(&mut self, uri: &str, cover: &Cover) -> Option<String> {
         let url = cover.url(uri);
-        match url {
-            Some(_) => self.replaced += 1,
-            None => {
-                self.left += 1;
-                self.example.get_or_insert_with(|| uri.chars().take(200).collect());
-            }
+        if url.is_some() {
+            self.replaced += 1;
+        } else {
+            self.left += 1;
+            self.example.get_or_insert_with(|| uri.chars().take(200).collect());
         }
         url
     }

@@ -39,7 +39,7 @@ pub(super) async fn show(
     }
     let mut text = table(&rows);
     if unservable > 0 {
-        text.push_str(&format!("{unservable} objects in between cannot be served.\n"));
+        text = format!("{text}{unservable} objects in between cannot be served.\n");
     }
     io::stdout().write_all(text.as_bytes()).map_err(|error| Failure::runtime(format!("cannot print: {error}")))
 }

@@ -64,7 +64,7 @@ impl Part {
         names().is_sorted_by(|a, b| a < b)
             && names().next().is_none_or(|name| self.start.as_deref().is_none_or(|start| name >= start))
             && names().next().is_none_or(|name| least.is_none_or(|least| name > least))
-            && names().last().is_none_or(|name| self.end.as_deref().is_none_or(|end| name < end))
+            && names().next_back().is_none_or(|name| self.end.as_deref().is_none_or(|end| name < end))
     }
 
     /// Takes a page in; gives the parts that the rest of this one becomes, if it is worth cutting.

@@ -28,10 +28,10 @@ pub(super) fn cuts(first: &str, last: &str, count: usize, end: Option<&str>, alp
     for depth in (0..=shared).rev() {
         let children = alphabet.at(depth);
         let step = step(names);
-        let (stem, own) = (&letters[..depth], letters[depth]);
+        let (beginning, own) = (&letters[..depth], letters[depth]);
         let later = children.iter().filter(|child| **child > own).skip(step - 1).step_by(step);
         for child in later {
-            let cut: String = stem.iter().chain([child]).collect();
+            let cut: String = beginning.iter().chain([child]).collect();
             if end.is_some_and(|end| cut.as_str() >= end) {
                 return cuts;
             }
