@@ -23,4 +23,5 @@ mod media;
 mod server;
 mod sign_oracle;
 mod support;
+mod tasks;
 mod upstream;

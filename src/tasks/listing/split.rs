@@ -20,13 +20,13 @@ pub(super) fn cuts(first: &str, last: &str, count: usize, end: Option<&str>, alp
         return Vec::new();
     }
     // How many names one character more at that place stands for; the page itself tells.
-    let children = alphabet.at(shared);
+    let children = alphabet.children(shared);
     let from = first.get(shared).copied().unwrap_or('\0');
     let spanned = children.iter().filter(|child| (from..=letters[shared]).contains(*child)).count();
     let mut names = as_f64(count) / as_f64(spanned.max(1));
     let mut cuts = Vec::new();
     for depth in (0..=shared).rev() {
-        let children = alphabet.at(depth);
+        let children = alphabet.children(depth);
         let step = step(names);
         let (beginning, own) = (&letters[..depth], letters[depth]);
         let later = children.iter().filter(|child| **child > own).skip(step - 1).step_by(step);
@@ -74,7 +74,17 @@ impl Alphabet {
     }
 
     /// The characters to expect at a place, in their order.
-    pub(super) fn at(&self, place: usize) -> &[char] {
+    fn children(&self, place: usize) -> Vec<char> {
+        let mut children = self.at(place).to_vec();
+        // A digit before hexadecimal digits is one of them, although no letter was seen in its place yet.
+        let next = self.at(place + 1);
+        if !children.is_empty() && children.iter().all(char::is_ascii_digit) && next.contains(&'0') {
+            children.extend(next.iter().filter(|letter| !letter.is_ascii_digit() && letter.is_ascii_hexdigit()));
+        }
+        children
+    }
+
+    fn at(&self, place: usize) -> &[char] {
         self.0.get(place).map_or(&[], Vec::as_slice)
     }
 
@@ -142,8 +152,7 @@ mod tests {
     fn random_hexadecimal_names_are_cut_evenly() {
         let names: Vec<String> = (0..1000).map(|n| format!("x/0{:03x}{n:05}", n * 4)).collect();
         let cuts = page(&names, None);
-        assert_eq!(cuts.len(), 15, "{cuts:?}");
-        assert_eq!((cuts[0].as_str(), cuts[14].as_str()), ("x/1", "x/f"));
+        assert_eq!(cuts, ["x/2", "x/4", "x/6", "x/8", "x/a", "x/c", "x/e"]);
     }
 
     #[test]
