@@ -14,6 +14,7 @@ mod dependencies;
 mod emulator;
 mod faults;
 mod layering;
+mod lifecycle;
 mod media;
 mod server;
 mod sign_oracle;
