@@ -128,7 +128,8 @@ impl Builder {
         self
     }
 
-    /// Starts it.
+    /// Starts it. Needs a Tokio runtime.
+    #[allow(clippy::unused_async, reason = "only callable inside a runtime, and free to wait for one day")]
     pub async fn start(self) -> Result<Emulator, Error> {
         let tls = self.tls.map(|(certificate, key)| acceptor(&certificate, &key)).transpose()?;
         let mut identity = Identity::default();
@@ -254,6 +255,7 @@ impl Emulator {
     }
 
     /// Listens again, on the same address, with the same state.
+    #[allow(clippy::unused_async, reason = "only callable inside a runtime, and free to wait for one day")]
     pub async fn start_again(&self) -> Result<(), Error> {
         let mut running = locked(&self.running);
         if running.is_some() {

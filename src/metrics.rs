@@ -4,25 +4,22 @@
 //! An object's name, an address or anything else that a client chose is never a label.
 //! Follows <https://prometheus.io/docs/practices/naming/> and <https://prometheus.io/docs/specs/om/open_metrics_spec/>.
 
+mod families;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
+
+use crate::metrics::families::{
+    CacheLabels, CauseLabels, DeliveryLabels, Families, OutcomeLabels, ReasonLabels, RequestLabels, UpstreamLabels,
+};
 
 pub use prometheus_client::metrics::gauge::Gauge;
 
 /// The media type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// Upper bounds of the latency histograms, in seconds; time to end covers long videos.
-const LATENCY_BUCKETS: [f64; 14] =
-    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0];
 
 /// All counters of one process; clones share them.
 #[derive(Clone, Debug)]
@@ -34,72 +31,6 @@ pub struct Metrics {
 struct Inner {
     registry: Registry,
     families: Families,
-}
-
-#[derive(Debug)]
-struct Families {
-    requests: Family<RequestLabels, Counter>,
-    first_byte: Family<DeliveryLabels, Histogram, fn() -> Histogram>,
-    end: Family<DeliveryLabels, Histogram, fn() -> Histogram>,
-    sent: Family<DeliveryLabels, Counter>,
-    in_flight: Gauge,
-    upstream_requests: Family<UpstreamLabels, Counter>,
-    upstream_retries: Family<CauseLabels, Counter>,
-    upstream_resumes: Family<CauseLabels, Counter>,
-    upstream_aborts: Family<CauseLabels, Counter>,
-    upstream_in_flight: Gauge,
-    upstream_queued: Gauge,
-    token_refreshes: Family<OutcomeLabels, Counter>,
-    cache: Family<CacheLabels, Counter>,
-    reloads: Family<OutcomeLabels, Counter>,
-    reload_ok: Gauge,
-    config_loaded: Gauge,
-    connections_open: Gauge,
-    connections_accepted: Counter,
-    connections_refused: Family<ReasonLabels, Counter>,
-    connections_cut: Family<ReasonLabels, Counter>,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct RequestLabels {
-    connection: Arc<str>,
-    delivery: &'static str,
-    reason: &'static str,
-    status: &'static str,
-    cache: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct DeliveryLabels {
-    connection: Arc<str>,
-    delivery: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct UpstreamLabels {
-    operation: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct CauseLabels {
-    cause: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OutcomeLabels {
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ReasonLabels {
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct CacheLabels {
-    cache: &'static str,
-    result: &'static str,
 }
 
 /// One finished request, as it is counted.
@@ -128,9 +59,7 @@ impl Metrics {
     pub fn new() -> Self {
         let families = Families::default();
         let mut registry = Registry::with_prefix("gsgate");
-        families.register_requests(&mut registry);
-        families.register_upstream(&mut registry);
-        families.register_process(&mut registry);
+        families.register(&mut registry);
         Self { inner: Arc::new(Inner { registry, families }) }
     }
 
@@ -232,6 +161,7 @@ impl Metrics {
     }
 
     /// Everything as OpenMetrics text, of type [`CONTENT_TYPE`].
+    #[expect(clippy::missing_panics_doc, reason = "writing to a String does not fail")]
     pub fn encode(&self) -> String {
         let mut page = String::with_capacity(16 * 1024);
         text::encode(&mut page, &self.inner.registry).expect("writing to a String does not fail");
@@ -242,93 +172,6 @@ impl Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl Default for Families {
-    fn default() -> Self {
-        Self {
-            requests: Family::default(),
-            first_byte: Family::new_with_constructor(latency),
-            end: Family::new_with_constructor(latency),
-            sent: Family::default(),
-            in_flight: Gauge::default(),
-            upstream_requests: Family::default(),
-            upstream_retries: Family::default(),
-            upstream_resumes: Family::default(),
-            upstream_aborts: Family::default(),
-            upstream_in_flight: Gauge::default(),
-            upstream_queued: Gauge::default(),
-            token_refreshes: Family::default(),
-            cache: Family::default(),
-            reloads: Family::default(),
-            reload_ok: Gauge::default(),
-            config_loaded: Gauge::default(),
-            connections_open: Gauge::default(),
-            connections_accepted: Counter::default(),
-            connections_refused: Family::default(),
-            connections_cut: Family::default(),
-        }
-    }
-}
-
-impl Families {
-    fn register_requests(&self, registry: &mut Registry) {
-        registry.register("requests", "Requests answered", self.requests.clone());
-        registry.register_with_unit(
-            "request_first_byte",
-            "Time from the request's head to the answer's head",
-            Unit::Seconds,
-            self.first_byte.clone(),
-        );
-        registry.register_with_unit(
-            "request_duration",
-            "Time from the request's head to the end of the answer's body",
-            Unit::Seconds,
-            self.end.clone(),
-        );
-        registry.register_with_unit("response_sent", "Bytes of body sent to clients", Unit::Bytes, self.sent.clone());
-        registry.register("requests_in_flight", "Requests whose answer has not ended", self.in_flight.clone());
-        registry.register("cache_lookups", "Questions to the caches by result", self.cache.clone());
-    }
-
-    fn register_upstream(&self, registry: &mut Registry) {
-        registry.register("upstream_requests", "Requests sent to GCS", self.upstream_requests.clone());
-        registry.register("upstream_retries", "Requests to GCS sent again", self.upstream_retries.clone());
-        registry.register("upstream_resumes", "Bodies reopened from their next byte", self.upstream_resumes.clone());
-        registry.register("upstream_aborts", "Bodies broken off beyond healing", self.upstream_aborts.clone());
-        registry.register("upstream_in_flight", "Requests to GCS under way", self.upstream_in_flight.clone());
-        registry.register("upstream_queued", "Requests waiting to go to GCS", self.upstream_queued.clone());
-        registry.register("token_refreshes", "Attempts to get an access token", self.token_refreshes.clone());
-    }
-
-    fn register_process(&self, registry: &mut Registry) {
-        self.reload_ok.set(1);
-        registry.register("config_reloads", "Reloads of the configuration by outcome", self.reloads.clone());
-        registry.register(
-            "config_last_reload_successful",
-            "Whether the last reload succeeded; 1 before the first",
-            self.reload_ok.clone(),
-        );
-        registry.register_with_unit(
-            "config_in_force_timestamp",
-            "Unix time at which the configuration came into force",
-            Unit::Seconds,
-            self.config_loaded.clone(),
-        );
-        registry.register("connections_open", "Client connections open", self.connections_open.clone());
-        registry.register("connections_accepted", "Client connections accepted", self.connections_accepted.clone());
-        registry.register(
-            "connections_refused",
-            "Client connections closed before their first request",
-            self.connections_refused.clone(),
-        );
-        registry.register("connections_cut", "Client connections cut while in use", self.connections_cut.clone());
-        registry.register(
-            "build",
-            "The version that runs",
-            Info::new([("version", env!("CARGO_PKG_VERSION"))].to_vec()),
-        );
     }
 }
 
@@ -348,10 +191,6 @@ impl Drop for Held {
     fn drop(&mut self) {
         self.0.dec();
     }
-}
-
-fn latency() -> Histogram {
-    Histogram::new(LATENCY_BUCKETS)
 }
 
 fn status_class(status: u16) -> &'static str {
@@ -391,7 +230,7 @@ mod tests {
         metrics.token_refresh("ok");
         metrics.cache("objects", "hit");
         metrics.config_reload("refused");
-        metrics.config_in_force(UNIX_EPOCH + Duration::from_secs(1_767_225_600));
+        metrics.config_in_force(UNIX_EPOCH + Duration::from_millis(1_767_225_600_500));
         metrics.connections_open().inc();
         metrics.connection_accepted();
         metrics.connection_refused("limit");

@@ -69,12 +69,12 @@ pub enum Error {
 
 /// Sends all events to standard error from now on; `project` completes the trace names of Cloud Logging.
 pub fn init(config: &Config, project: Option<String>) -> Result<(), Error> {
-    let formatter = match config.format {
-        Format::Text => Formatter::Text,
-        Format::Json => Formatter::Json { project },
-        Format::Auto if io::stderr().is_terminal() => Formatter::Text,
-        Format::Auto => Formatter::Json { project },
+    let for_people = match config.format {
+        Format::Text => true,
+        Format::Json => false,
+        Format::Auto => io::stderr().is_terminal(),
     };
+    let formatter = if for_people { Formatter::Text } else { Formatter::Json { project } };
     subscriber(&config.level, formatter, io::stderr)?.try_init().map_err(Error::Twice)
 }
 

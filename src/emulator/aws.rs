@@ -1,4 +1,4 @@
-//! An imitation of AWS's metadata server (IMDSv2), the source of AWS-based workload identity federation.
+//! An imitation of AWS's metadata server (version 2), the source of AWS-based workload identity federation.
 //!
 //! Decides nothing: it gives the same made-up credentials to all who hold a session token.
 //! Follows <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html>.

@@ -11,8 +11,12 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use super::folder;
+use super::listing::{Page, Wanted};
 use super::state::{State, locked};
 use super::stored::{Object, Stored};
+
+/// How many of a folder's files are remembered.
+const MAX_FILES: usize = 10_000;
 
 /// A bucket.
 #[derive(Debug)]
@@ -20,6 +24,8 @@ pub(super) struct Bucket {
     pub(super) name: String,
     created: SystemTime,
     objects: RwLock<BTreeMap<String, Arc<Stored>>>,
+    /// Files of the folder that were asked for.
+    files: Mutex<BTreeMap<String, Arc<Stored>>>,
     settings: Mutex<Settings>,
 }
 
@@ -37,7 +43,7 @@ struct Settings {
 impl Bucket {
     /// An empty bucket in which every known caller may do everything.
     pub(super) fn new(name: String, created: SystemTime) -> Self {
-        Self { name, created, objects: RwLock::default(), settings: Mutex::default() }
+        Self { name, created, objects: RwLock::default(), files: Mutex::default(), settings: Mutex::default() }
     }
 
     /// Finds an object: in memory, then in the folder.
@@ -45,7 +51,7 @@ impl Bucket {
         let held = self.objects.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
         let found = match (held, self.folder()) {
             (Some(object), _) => Some(object),
-            (None, Some(root)) => folder::find(root, name.to_owned()).await.map(Arc::new),
+            (None, Some(root)) => folder::find(root, name.to_owned()).await.map(|file| self.known(file)),
             (None, None) => None,
         };
         match generation {
@@ -56,15 +62,36 @@ impl Bucket {
         }
     }
 
-    /// All objects, sorted by name.
-    pub(super) async fn all(&self) -> Vec<Arc<Stored>> {
-        let mut objects = match self.folder() {
+    /// One page of a listing.
+    pub(super) async fn list(&self, wanted: &Wanted) -> Page {
+        let empty_first = self.empty_pages();
+        let mut files = match self.folder() {
             Some(root) => folder::walk(root).await,
             None => BTreeMap::new(),
         };
         let held = self.objects.read().unwrap_or_else(PoisonError::into_inner);
-        objects.extend(held.iter().map(|(name, object)| (name.clone(), Arc::clone(object))));
-        objects.into_values().collect()
+        let from = || wanted.from().to_owned()..;
+        if files.is_empty() {
+            return wanted.page(held.range(from()).map(|(_, object)| object), empty_first);
+        }
+        files.extend(held.range(from()).map(|(name, object)| (name.clone(), Arc::clone(object))));
+        wanted.page(files.range(from()).map(|(_, object)| object), empty_first)
+    }
+
+    /// The file as it was seen before, if it has not changed: its checksum need not be made again.
+    fn known(&self, file: Stored) -> Arc<Stored> {
+        let mut files = locked(&self.files);
+        let before = files.get(&file.name);
+        let same = before.filter(|seen| (seen.generation, seen.size()) == (file.generation, file.size()));
+        if let Some(seen) = same {
+            return Arc::clone(seen);
+        }
+        if files.len() >= MAX_FILES {
+            files.clear();
+        }
+        let file = Arc::new(file);
+        files.insert(file.name.clone(), Arc::clone(&file));
+        file
     }
 
     /// Keeps an object.

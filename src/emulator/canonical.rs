@@ -105,7 +105,7 @@ pub(super) fn canonical_request(
     let mut lines = String::new();
     for name in signed {
         let value = if name == HOST.as_str() { host.to_owned() } else { joined(headers, name)? };
-        lines += &format!("{name}:{value}\n");
+        lines.extend([name, ":", &value, "\n"]);
     }
     let payload = signed
         .iter()

@@ -1,4 +1,4 @@
-//! Preconditions: generations, metagenerations, ETags and dates.
+//! Preconditions: generations, metagenerations, entity tags and dates.
 //!
 //! Decides between serving, 304 and 412; a condition that asks for a match fails with 412, one that asks for a change
 //! with 304 on reads.
@@ -22,7 +22,7 @@ pub(super) enum Verdict {
     NotModified,
 }
 
-/// The JSON API's conditions: query parameters and ETags.
+/// The JSON API's conditions: query parameters and entity tags.
 pub(super) fn json(query: &Query, headers: &HeaderMap, object: &Stored) -> Result<Verdict, Refusal> {
     let asked = |name: &str| number(name, query.get(name));
     let conditions = [
@@ -71,7 +71,7 @@ fn etags(headers: &HeaderMap, etag: &str) -> Result<Verdict, Refusal> {
     Ok(if same { Verdict::NotModified } else { Verdict::Serve })
 }
 
-/// Whether a list of ETags, quoted or not, has this one.
+/// Whether a list of entity tags, quoted or not, has this one.
 fn lists(header: &http::HeaderValue, etag: &str) -> bool {
     let bare = |tag: &str| tag.trim().trim_start_matches("W/").trim_matches('"').to_owned();
     let text = header.to_str().unwrap_or_default();

@@ -22,6 +22,8 @@ use tokio_util::task::TaskTracker;
 use super::service;
 use super::state::{State, locked};
 
+/// How long accepting rests after a failure.
+const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
 const IDLE: u8 = 0;
 const ARMED: u8 = 1;
 const FLUSHED: u8 = 2;
@@ -86,8 +88,8 @@ pub(super) async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, stat
             () = ends.kill.cancelled() => return,
         };
         let Ok((stream, peer)) = accepted else {
-            // Out of descriptors: give other tasks a chance to close some.
-            tokio::task::yield_now().await;
+            // Out of descriptors: give others the time to close some.
+            tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
         let (tls, state, inner) = (tls.clone(), Arc::clone(&state), ends.clone());

@@ -14,7 +14,7 @@ const PERIOD: usize = 1_048_573;
 /// The most bytes handed out at a time.
 pub(super) const CHUNK: usize = 256 * 1024;
 /// Above this the MD5 is not made, as for composite objects.
-const MAX_MD5: usize = 8 << 20;
+const MAX_MD5: usize = 4 << 20;
 
 /// An object's bytes.
 #[derive(Clone, Debug)]

@@ -215,7 +215,7 @@ impl Emulator {
     /// Issues a token directly: a principal, its scopes, one hour.
     pub fn issue_token(&self, principal: &str, scopes: &[&str]) -> String {
         let scopes = scopes.iter().map(|&scope| scope.to_owned()).collect();
-        self.state.identity().issue(principal, scopes, self.state.now(), Duration::from_secs(3600))
+        self.state.identity().issue(principal, scopes, self.state.now(), Duration::from_hours(1))
     }
 
     fn impersonation_url(&self, email: &str) -> String {

@@ -104,9 +104,9 @@ fn access_token(call: &Call<'_>, email: &str, request: &Value) -> Result<Value, 
 fn sign(call: &Call<'_>, email: &str, request: &Value) -> Result<Value, Refused> {
     let payload = request["payload"].as_str().and_then(|text| BASE64_STANDARD.decode(text).ok());
     let payload = payload.ok_or_else(|| Refused::invalid("Invalid payload: expected base64."))?;
-    let cell = Arc::clone(&call.state.identity().account(email).system);
+    let system = Arc::clone(&call.state.identity().account(email).system);
     let internal = || Refused(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "Internal error encountered.".to_owned());
-    let key = Account::system_key(&cell).map_err(|_| internal())?;
+    let key = Account::system_key(&system).map_err(|_| internal())?;
     let signed = key.sign(&payload).map_err(|_| internal())?;
     Ok(json!({"keyId": key.id(), "signedBlob": BASE64_STANDARD.encode(signed)}))
 }

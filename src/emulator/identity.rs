@@ -74,6 +74,9 @@ impl Identity {
         if self.tokens.len() >= MAX_REMEMBERED {
             self.tokens.retain(|_, issued| issued.expires > now);
         }
+        if self.tokens.len() >= MAX_REMEMBERED {
+            self.tokens.clear();
+        }
         let life = self.token_life.map_or(life, |limit| limit.min(life));
         let mut random = [0; 24];
         fastrand::fill(&mut random);
@@ -91,6 +94,9 @@ impl Identity {
     pub(super) fn revoke_tokens(&mut self) {
         self.tokens.clear();
         let seen: Vec<String> = self.verified.drain().map(|(token, _)| token).collect();
+        if self.refused.len() >= MAX_REMEMBERED {
+            self.refused.clear();
+        }
         self.refused.extend(seen);
     }
 

@@ -11,7 +11,7 @@ use super::auth::{Caller, bearer, missing, permit, reach};
 use super::body::Body;
 use super::bucket::Bucket;
 use super::condition::{self, Verdict, number};
-use super::listing;
+use super::listing::Wanted;
 use super::mask::Mask;
 use super::media;
 use super::refusal::{Refusal, json_answer};
@@ -30,9 +30,8 @@ pub(super) async fn list(call: &Call<'_>, name: &str) -> Result<Response<Body>, 
     only(call, &[Method::GET, Method::HEAD])?;
     let (bucket, caller) = enter(call, name)?;
     permit(call, &bucket, &caller, "storage.objects.list")?;
-    let wanted = listing::Wanted::parse(&call.query)?;
-    let objects = bucket.all().await;
-    let page = wanted.page(&objects, bucket.empty_pages());
+    let wanted = Wanted::parse(&call.query)?;
+    let page = bucket.list(&wanted).await;
     masked(call, page.resource(&bucket.name))
 }
 

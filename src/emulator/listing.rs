@@ -70,8 +70,14 @@ impl Wanted {
         })
     }
 
-    /// The page that is asked for, of objects sorted by name.
-    pub(super) fn page(&self, objects: &[Arc<Stored>], empty_first: bool) -> Page {
+    /// The least name that can be on the page.
+    pub(super) fn from(&self) -> &str {
+        let after = self.after.as_ref().map_or("", After::name);
+        [self.prefix.as_str(), self.start.as_deref().unwrap_or_default(), after].into_iter().max().unwrap_or_default()
+    }
+
+    /// The page that is asked for, of objects sorted by name; they are taken only as far as needed.
+    pub(super) fn page<'a>(&self, objects: impl Iterator<Item = &'a Arc<Stored>>, empty_first: bool) -> Page {
         let after = match &self.after {
             Some(After::Empty(inner)) => inner.as_deref(),
             after if empty_first => {
@@ -82,7 +88,9 @@ impl Wanted {
         };
         let mut page = Page::default();
         let mut last = None;
-        for object in objects.iter().filter(|object| self.selects(&object.name)) {
+        let within = |name: &str| name < self.prefix.as_str() || name.starts_with(&self.prefix);
+        let objects = objects.take_while(|object| within(&object.name));
+        for object in objects.filter(|object| self.selects(&object.name)) {
             let folded = self.folded(&object.name);
             let entry =
                 folded.map_or_else(|| After::Item(object.name.clone()), |prefix| After::Prefix(prefix.to_owned()));
@@ -155,6 +163,14 @@ impl After {
         }
     }
 
+    /// The name or prefix that the last page ended with.
+    fn name(&self) -> &str {
+        match self {
+            Self::Item(name) | Self::Prefix(name) => name,
+            Self::Empty(inner) => inner.as_ref().map_or("", |inner| inner.name()),
+        }
+    }
+
     /// Whether a name was on an earlier page.
     fn covers(&self, name: &str) -> bool {
         match self {
@@ -201,7 +217,8 @@ mod tests {
         let mut wanted = Wanted::parse(&Query::form(query).expect("a query")).expect("legal");
         let mut pages = Vec::new();
         loop {
-            let page = wanted.page(&objects, empty_pages);
+            let from = wanted.from().to_owned();
+            let page = wanted.page(objects.iter().filter(|object| object.name >= from), empty_pages);
             let items = page.items.iter().map(|object| object.name.clone());
             pages.push(
                 items.chain(page.prefixes.iter().map(|prefix| format!("{prefix}*"))).collect::<Vec<_>>().join(" "),

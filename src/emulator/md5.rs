@@ -32,6 +32,7 @@ pub(super) fn md5(bytes: &[u8]) -> [u8; 16] {
 fn sines() -> [u32; 64] {
     #[allow(
         clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
         clippy::cast_sign_loss,
         reason = "the definition takes the integer part of a number under 2^32"
     )]

@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use async_compression::tokio::bufread::GzipDecoder;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use bytes::Bytes;
 use http::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE,
     CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LAST_MODIFIED, RANGE, VARY, WARNING,
 };
 use http::{HeaderMap, Response, StatusCode};
-use tokio::io::{AsyncSeekExt as _, BufReader};
+use tokio::io::AsyncSeekExt as _;
 
 use crate::object::{ContentRange, Span};
 
@@ -25,6 +26,9 @@ use super::range;
 use super::refusal::{Refusal, Style};
 use super::service::Call;
 use super::stored::Stored;
+
+/// Files above this have no checksum: reading them through would hold the answer back for seconds.
+const MAX_SUMMED: u64 = 256 << 20;
 
 /// Serves an object.
 pub(super) async fn serve(call: &Call<'_>, object: &Arc<Stored>, verdict: Verdict) -> Result<Response<Body>, Refusal> {
@@ -38,8 +42,11 @@ pub(super) async fn serve(call: &Call<'_>, object: &Arc<Stored>, verdict: Verdic
     }
     if object.is_gzip() {
         response.headers_mut().append(VARY, HeaderValue::from_static("Accept-Encoding"));
-        if !takes_gzip(call) && !is_fixed(object) {
-            return transcoded(response, object).await;
+        if let Content::Memory(packed) = &object.content
+            && !takes_gzip(call)
+            && !is_fixed(object)
+        {
+            return Ok(transcoded(response, packed.clone()));
         }
     }
     let size = object.size();
@@ -56,7 +63,7 @@ pub(super) async fn serve(call: &Call<'_>, object: &Arc<Stored>, verdict: Verdic
 
 /// Reads a file's checksum away from the async threads.
 async fn prepare(object: &Arc<Stored>) -> Result<(), Refusal> {
-    if object.known_crc32c().is_some() {
+    if object.known_crc32c().is_some() || object.size() > MAX_SUMMED {
         return Ok(());
     }
     let object = Arc::clone(object);
@@ -75,29 +82,18 @@ async fn bytes(object: &Stored, first: u64, length: u64) -> Result<Body, Refusal
     }
 }
 
-/// Decompresses on the way out: no length, no ranges.
-async fn transcoded(mut response: Response<Body>, object: &Stored) -> Result<Response<Body>, Refusal> {
+/// Decompresses on the way out: no length, no ranges. Only objects in memory are gzip.
+fn transcoded(mut response: Response<Body>, packed: Bytes) -> Response<Body> {
     let headers = response.headers_mut();
     headers.remove(CONTENT_ENCODING);
     headers.remove(ACCEPT_RANGES);
     headers.insert(WARNING, HeaderValue::from_static("214 UploadServer gunzipped"));
     let mark = HeaderName::from_static("x-guploader-response-body-transformations");
     headers.insert(mark, HeaderValue::from_static("gunzipped"));
-    *response.body_mut() = match &object.content {
-        Content::File { path, .. } => {
-            let file = tokio::fs::File::open(path).await.map_err(|_| Refusal::backend())?;
-            Body::reader(GzipDecoder::new(BufReader::new(file)), None)
-        }
-        content => {
-            let length = content.size();
-            let mut whole = Vec::new();
-            while (whole.len() as u64) < length {
-                whole.extend_from_slice(&content.slice(whole.len() as u64, u64::MAX));
-            }
-            Body::reader(GzipDecoder::new(Cursor::new(whole)), None)
-        }
-    };
-    Ok(response)
+    let mut plain = GzipDecoder::new(Cursor::new(packed));
+    plain.multiple_members(true);
+    *response.body_mut() = Body::reader(plain, None);
+    response
 }
 
 /// Whether the client takes gzip.

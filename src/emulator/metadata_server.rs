@@ -14,7 +14,7 @@ use super::refusal::{json_answer, text_answer};
 use super::service::Call;
 
 const FLAVOR: &str = "metadata-flavor";
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 
 /// `GET /computeMetadata/v1/{path}`
@@ -38,6 +38,7 @@ fn look_up(call: &Call<'_>, path: &str) -> Response<Body> {
         .strip_prefix("instance/service-accounts/")
         .and_then(|rest| rest.strip_prefix("default").or_else(|| rest.strip_prefix(email.as_str())));
     let text = match (path, account) {
+        ("", _) => "computeMetadata/\n".to_owned(),
         ("project/project-id", _) => state.settings.project.clone(),
         ("project/numeric-project-id", _) => "123456789012".to_owned(),
         ("instance/zone", _) => "projects/123456789012/zones/europe-west3-a".to_owned(),

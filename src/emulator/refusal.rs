@@ -9,6 +9,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::json;
 
 use super::body::Body;
+use super::record::Operation;
 
 /// Which API is speaking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,17 @@ pub(super) enum Style {
     Text,
     /// XML API.
     Xml,
+}
+
+impl Style {
+    /// The style of an operation's API.
+    pub(super) fn of(operation: Operation) -> Self {
+        match operation {
+            Operation::Media => Self::Text,
+            Operation::XmlGet | Operation::XmlHead | Operation::Preflight => Self::Xml,
+            _ => Self::Json,
+        }
+    }
 }
 
 /// Why a request is not granted.
@@ -188,10 +200,10 @@ impl Refusal {
             escape(message)
         );
         if message != self.message && !self.message.is_empty() {
-            text += &format!("<Details>{}</Details>", escape(&self.message));
+            text.extend(["<Details>", &escape(&self.message), "</Details>"]);
         }
         for (name, value) in &self.fields {
-            text += &format!("<{name}>{}</{name}>", escape(value));
+            text.extend(["<", name, ">", &escape(value), "</", name, ">"]);
         }
         text + "</Error>"
     }

@@ -6,7 +6,6 @@ use http::Method;
 
 use super::query::{Query, text};
 use super::record::Operation;
-use super::refusal::Style;
 
 /// What a request is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +50,8 @@ impl Route {
             "/token" => Some(Self::Token),
             "/v1/token" => Some(Self::Sts),
             "/subject-token" => Some(Self::Subject),
+            // Libraries look here to learn whether they run on Google's machines.
+            "/" | "/computeMetadata/v1" => Some(Self::Compute(String::new())),
             _ => None,
         };
         if let Some(route) = fixed {
@@ -96,12 +97,11 @@ impl Route {
     }
 
     fn xml(path: &str) -> Self {
-        let Some((bucket, object)) = path.strip_prefix('/').and_then(|rest| rest.split_once('/')) else {
-            return Self::Unknown;
-        };
+        let Some(rest) = path.strip_prefix('/') else { return Self::Unknown };
+        // Without an object's name it is the bucket: no listing here, but a signature is judged all the same.
+        let (bucket, object) = rest.split_once('/').unwrap_or((rest, ""));
         match (text(bucket), text(object)) {
-            (Some(bucket), Some(object)) if !object.is_empty() => Self::Xml(bucket, object),
-            (Some(_), Some(_)) => Self::Unknown,
+            (Some(bucket), Some(object)) => Self::Xml(bucket, object),
             _ => Self::Broken,
         }
     }
@@ -137,15 +137,6 @@ impl Route {
             _ => None,
         }
     }
-
-    /// How a refusal is worded.
-    pub(super) fn style(&self, operation: Operation) -> Style {
-        match operation {
-            Operation::Media => Style::Text,
-            Operation::XmlGet | Operation::XmlHead | Operation::Preflight => Style::Xml,
-            _ => Style::Json,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -168,7 +159,8 @@ mod tests {
             ("/storage/v1/b/b", Route::Bucket("b".to_owned())),
             ("/b//a//c%23", xml("/a//c#")),
             ("/b/a%2Fc", xml("a/c")),
-            ("/b", Route::Unknown),
+            ("/b", xml("")),
+            ("/", Route::Compute(String::new())),
             ("/v1/projects/-/serviceAccounts/a%40b:signBlob", Route::Iam("a@b".to_owned(), "signBlob".to_owned())),
         ] {
             assert_eq!(Route::of(path, None), route, "{path}");

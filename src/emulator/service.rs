@@ -84,13 +84,12 @@ pub(super) async fn serve(
             }
         }
     }
-    let mut response = match response {
-        Some(response) => response,
-        None => {
-            let style = route.style(operation);
-            let call = Call { state: &state, head: &head, link: &link, query, ticket: &ticket, style };
-            answer(&call, route, body).await.unwrap_or_else(|refusal| refusal.answer(style))
-        }
+    let mut response = if let Some(response) = response {
+        response
+    } else {
+        let style = Style::of(operation);
+        let call = Call { state: &state, head: &head, link: &link, query, ticket: &ticket, style };
+        answer(&call, route, body).await.unwrap_or_else(|refusal| refusal.answer(style))
     };
     if head.method == http::Method::HEAD {
         response = headless(response);

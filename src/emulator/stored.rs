@@ -198,12 +198,12 @@ impl Stored {
         if self.composite { None } else { *self.md5.get_or_init(|| self.content.md5()) }
     }
 
-    /// The JSON API's ETag: opaque, changes with the metadata.
+    /// The JSON API's entity tag: opaque, changes with the metadata.
     pub(super) fn etag(&self) -> String {
         BASE64_STANDARD.encode(format!("{}/{}", self.generation, self.metageneration))
     }
 
-    /// The XML API's ETag: the MD5 where there is one.
+    /// The XML API's entity tag: the MD5 where there is one.
     pub(super) fn xml_etag(&self) -> String {
         match self.md5() {
             Some(sum) => format!("\"{}\"", super::key::hex(&sum)),

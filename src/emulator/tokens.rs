@@ -21,7 +21,7 @@ use super::service::Call;
 
 /// The largest body of a token request.
 const MAX_BODY: usize = 64 * 1024;
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 const TYPES: &str = "urn:ietf:params:oauth:token-type:";
 const AWS_TYPE: &str = "urn:ietf:params:aws:token-type:aws4_request";
 
@@ -180,7 +180,7 @@ fn client(call: &Call<'_>) -> Result<(), Refused> {
     if given == wanted { Ok(()) } else { Err(Refused("invalid_client", "Invalid client authentication.".to_owned())) }
 }
 
-/// Whom a signed GetCallerIdentity request stands for; only its shape is checked, and that it is signed.
+/// Whom a signed `GetCallerIdentity` request stands for; only its shape is checked, and that it is signed.
 fn aws_identity(subject: &str, audience: &str) -> Option<String> {
     let request: Value = serde_json::from_str(&super::query::text(subject)?).ok()?;
     let url = request["url"].as_str()?;

@@ -96,9 +96,9 @@ fn parts(kind: &str, body: &Bytes) -> Option<(Value, String, Bytes)> {
 fn part(raw: &Bytes) -> Option<(String, Bytes)> {
     let end = find(raw, b"\r\n\r\n")?;
     let head = std::str::from_utf8(&raw[..end]).ok()?;
-    let kind = head.lines().filter_map(|line| line.split_once(':'));
-    let kind = kind.filter(|(name, _)| name.trim().eq_ignore_ascii_case("content-type")).map(|(_, value)| value.trim());
-    Some((kind.last().unwrap_or_default().to_owned(), raw.slice(end + 4..)))
+    let mut fields = head.lines().filter_map(|line| line.split_once(':'));
+    let kind = fields.find(|(name, _)| name.trim().eq_ignore_ascii_case("content-type"));
+    Some((kind.map_or("", |(_, value)| value.trim()).to_owned(), raw.slice(end + 4..)))
 }
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {

@@ -24,7 +24,7 @@ use super::refusal::Refusal;
 use super::service::Call;
 
 /// How far clocks may differ.
-const SKEW: Duration = Duration::from_secs(15 * 60);
+const SKEW: Duration = Duration::from_mins(15);
 
 /// `GET`, `HEAD` and `OPTIONS /B/O`; what the bucket's CORS rules give is added to refusals too.
 pub(super) async fn object(call: &Call<'_>, bucket: &str, name: &str) -> Result<Response<Body>, Refusal> {
@@ -40,11 +40,11 @@ pub(super) async fn object(call: &Call<'_>, bucket: &str, name: &str) -> Result<
 }
 
 async fn read(call: &Call<'_>, bucket: &str, name: &str) -> Result<Response<Body>, Refusal> {
+    let query = Query::literal(call.raw_query()).ok_or_else(|| Refusal::invalid("Invalid query encoding."))?;
+    let caller = if canonical::is_signed(call.raw_query()) { signer(call)? } else { bearer(call)? };
     if call.head.method != Method::GET && call.head.method != Method::HEAD {
         return Err(Refusal::method());
     }
-    let query = Query::literal(call.raw_query()).ok_or_else(|| Refusal::invalid("Invalid query encoding."))?;
-    let caller = if canonical::is_signed(call.raw_query()) { signer(call)? } else { bearer(call)? };
     let bucket = reach(call, bucket)?;
     permit(call, &bucket, &caller, "storage.objects.get")?;
     let generation = number("generation", query.get("generation"))?;
@@ -119,7 +119,7 @@ fn allow(call: &Call<'_>, rules: Option<&Value>, response: &mut Response<Body>) 
     let text = origin.to_str().unwrap_or_default();
     let Some(rule) = rules
         .and_then(Value::as_array)
-        .and_then(|rules| rules.iter().find(|rule| names(&rule["origin"], text) && names(&rule["method"], method)))
+        .and_then(|rules| rules.iter().find(|rule| lists(&rule["origin"], text) && lists(&rule["method"], method)))
     else {
         return;
     };
@@ -141,11 +141,10 @@ fn allow(call: &Call<'_>, rules: Option<&Value>, response: &mut Response<Body>) 
     }
 }
 
-/// Whether a list in a rule names a value, or `*`.
-fn names(list: &Value, value: &str) -> bool {
-    list.as_array().is_some_and(|entries| {
-        entries.iter().filter_map(Value::as_str).any(|entry| entry == "*" || entry.eq_ignore_ascii_case(value))
-    })
+/// Whether a list in a rule has exactly this value, or `*`.
+fn lists(list: &Value, value: &str) -> bool {
+    list.as_array()
+        .is_some_and(|entries| entries.iter().filter_map(Value::as_str).any(|entry| entry == "*" || entry == value))
 }
 
 fn joined(list: &Value) -> String {

@@ -176,15 +176,17 @@ impl Inner {
         })
     }
 
-    /// A token of the impersonated account, with the source's token out of the cache.
+    /// A token of the impersonated account, with the source's token out of the cache, and with another if that was refused.
     async fn impersonate(self: &Arc<Self>, account: &Impersonated, slot: Slot) -> Result<Fresh, Error> {
-        let token = self.token(Slot::Source).await.map_err(Error::Shared)?;
         let around = (&self.control, &self.environment);
+        let token = self.token(Slot::Source).await.map_err(Error::Shared)?;
         let outcome = account.exchange(token.authorization(), source::scope(slot), around).await;
-        if outcome.as_ref().is_err_and(Error::is_unauthorized) {
-            self.tokens.invalidate(&token);
+        if !outcome.as_ref().is_err_and(Error::is_unauthorized) {
+            return outcome;
         }
-        outcome
+        self.tokens.invalidate(&token);
+        let token = self.token(Slot::Source).await.map_err(Error::Shared)?;
+        account.exchange(token.authorization(), source::scope(slot), around).await
     }
 
     /// The file as it is now; the key is parsed again only if the file changed.

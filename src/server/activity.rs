@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(overdue(&activity, start, 100), (None, 160), "we owe the answer");
         exchange.handed(start + Duration::from_secs(100));
         assert_eq!(overdue(&activity, start, 101), (Some(Overdue::Stalled), 160));
-        activity.wrote(start + Duration::from_secs(120));
+        activity.wrote(start + Duration::from_mins(2));
         assert_eq!(overdue(&activity, start, 121), (Some(Overdue::Stalled), 180), "it takes bytes");
         exchange.waiting(start + Duration::from_secs(130));
         assert_eq!(overdue(&activity, start, 131), (None, 191));

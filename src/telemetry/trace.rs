@@ -41,6 +41,7 @@ impl RequestId {
     }
 
     /// The id as a header value.
+    #[expect(clippy::missing_panics_doc, reason = "an id consists of header characters")]
     pub fn header_value(&self) -> HeaderValue {
         HeaderValue::from_str(&self.0).expect("an id consists of header characters")
     }

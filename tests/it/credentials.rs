@@ -24,6 +24,7 @@ const ACCOUNT: &str = "media@project.iam.gserviceaccount.com";
 struct Scene {
     desk: Desk,
     folder: tempfile::TempDir,
+    opened: SystemTime,
     passed: Arc<AtomicU64>,
     variables: Vec<(String, String)>,
 }
@@ -31,7 +32,8 @@ struct Scene {
 impl Scene {
     async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        Self { desk: Desk::open().await, folder, passed: Arc::default(), variables: Vec::new() }
+        let (desk, opened) = (Desk::open().await, SystemTime::now());
+        Self { desk, folder, opened, passed: Arc::default(), variables: Vec::new() }
     }
 
     fn set(&mut self, name: &str, value: &str) {
@@ -43,10 +45,10 @@ impl Scene {
     }
 
     fn environment(&self) -> Environment {
-        let (passed, variables) = (self.passed.clone(), self.variables.clone());
+        let (opened, passed, variables) = (self.opened, self.passed.clone(), self.variables.clone());
         let lookup = move |name: &str| variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
         Environment::new(lookup)
-            .with_clock(move || SystemTime::now() + Duration::from_secs(passed.load(Ordering::SeqCst)))
+            .with_clock(move || opened + Duration::from_secs(passed.load(Ordering::SeqCst)))
             .with_iam_endpoint(self.desk.url("").parse().expect("an endpoint"))
     }
 

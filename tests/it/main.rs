@@ -8,10 +8,15 @@
     reason = "a test that cannot go on shall stop here, and its names say what it shows"
 )]
 
+mod access;
+mod cli;
+mod cors;
 mod credentials;
+mod deliveries;
 mod demo;
 mod dependencies;
 mod emulator;
+mod example;
 mod faults;
 mod layering;
 mod lifecycle;

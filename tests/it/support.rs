@@ -4,7 +4,13 @@ pub mod binary;
 pub mod browser;
 pub mod client;
 pub mod gateway;
+pub mod log;
 
 pub use binary::{Binary, Memory};
 pub use client::{Answer, Client};
+<<<<<<< HEAD
 pub use gateway::{BUCKET, Builder, TestGateway};
+=======
+pub use gateway::TestGateway;
+pub use log::Log;
+>>>>>>> media

@@ -11,7 +11,7 @@ use http::{Request, Uri};
 use http_body_util::Empty;
 
 use super::stat;
-use crate::gcs::Endpoint;
+use crate::gcs::{Endpoint, Error};
 use crate::object::{BucketName, ByteRange, Generation, ObjectName, ProjectId};
 
 const AGENT: &str = concat!("gsgate/", env!("CARGO_PKG_VERSION"));
@@ -52,6 +52,18 @@ pub(super) struct Call {
 }
 
 impl Call {
+    /// What a refusal means for this request. To a caller that may read but not list, GCS does not say that an object
+    /// is missing: it names the permission to list, which reading an object never needs.
+    pub(super) fn interpret(&self, error: Error) -> Error {
+        let of_an_object = ["read", "stat"].contains(&self.operation);
+        match error {
+            Error::Forbidden { message } if of_an_object && message.contains("storage.objects.list") => {
+                if self.generation.is_some() { Error::Changed } else { Error::NotFound { message } }
+            }
+            error => error,
+        }
+    }
+
     /// The bytes of an object.
     pub(super) fn media(
         endpoint: &Endpoint,

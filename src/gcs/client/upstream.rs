@@ -192,7 +192,7 @@ impl Upstream {
         self.metrics.upstream_request(call.operation, outcome(answer.status().as_u16()));
         let Some(refusal) = Refusal::of(&answer, SystemTime::now()) else { return Ok(answer) };
         let message = timeout_at(deadline, refusal::message(answer.into_body())).await.unwrap_or_default();
-        Err(refusal.error(call.generation, message).into())
+        Err(call.interpret(refusal.error(call.generation, message)).into())
     }
 
     /// What a failure below HTTP means.

@@ -21,6 +21,8 @@ const TOTAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Instance metadata answers from the same machine.
 const INSTANCE_TIMEOUT: Duration = Duration::from_secs(3);
 const ATTEMPTS: u32 = 3;
+/// Nothing is tried again after this long: somebody waits for the token.
+const PATIENCE: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// HTTP clients for everything but objects; built once and shared by all credentials.
@@ -72,11 +74,13 @@ impl ControlPlane {
 
     /// Sends a request that has a body we can repeat, or none.
     pub(crate) async fn send(service: &'static str, request: reqwest::RequestBuilder) -> Result<Answer, Error> {
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, started) = (FIRST_PAUSE, tokio::time::Instant::now());
         for _ in 1..ATTEMPTS {
             let Some(copy) = request.try_clone() else { break };
             match attempt(service, copy).await {
-                Err(error) if may_pass(&error) => tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await,
+                Err(error) if may_pass(&error) && started.elapsed() < PATIENCE => {
+                    tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+                }
                 outcome => return outcome,
             }
             pause *= 2;

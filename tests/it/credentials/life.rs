@@ -116,8 +116,6 @@ async fn a_refused_source_token_is_fetched_anew() {
     let token = credential.token().await.expect("no error").expect("a token");
     credential.invalidate(&token);
     scene.desk.fail(401, json!({ "error": { "status": "UNAUTHENTICATED", "message": "revoked" } }));
-    assert!(sent(&credential).await.expect_err("revoked").contains("IAM refused with status 401: UNAUTHENTICATED"));
-    scene.pass(Duration::from_secs(1));
     sent(&credential).await.expect("a token");
     let bearers: Vec<_> =
         scene.desk.asked(":generateAccessToken").into_iter().filter_map(|a| a.authorization).collect();

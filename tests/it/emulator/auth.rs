@@ -182,7 +182,7 @@ async fn delegates_are_checked_one_by_one() {
     let target = format!("/v1/projects/-/serviceAccounts/{}:generateAccessToken", gcs.email());
     let body = |delegates: &[String]| json!({"scope": [CLOUD], "delegates": delegates}).to_string();
     let path = format!("projects/-/serviceAccounts/{middle}");
-    assert_eq!(post(&gcs, &target, "application/json", &user, &body(&[path.clone()])).await.status, 200);
+    assert_eq!(post(&gcs, &target, "application/json", &user, &body(std::slice::from_ref(&path))).await.status, 200);
     assert_eq!(post(&gcs, &target, "application/json", &user, &body(&[])).await.status, 403);
     assert_eq!(post(&gcs, &target, "application/json", &user, &body(&[path.clone(), path])).await.status, 403);
     let narrow = format!("Bearer {}", gcs.issue_token("annotator@example.com", &[READ_ONLY]));

@@ -147,3 +147,30 @@ async fn connections_are_kept_alive_and_counted() {
         assert_eq!((gcs.count(Operation::Media), gcs.connections()), (round, 1));
     }
 }
+
+#[tokio::test]
+async fn it_speaks_tls_with_a_given_certificate() {
+    use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    let pem = made.cert.pem();
+    let builder = Emulator::builder().tls(pem.clone(), made.signing_key.serialize_pem());
+    let gcs = builder.start().await.expect("a free port");
+    assert!(gcs.endpoint().starts_with("https://127.0.0.1:"));
+    gcs.bucket("bkt").put("o", Object::bytes("x"));
+    gcs.bucket("bkt").set_public();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate")).expect("a root");
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(gcs.address()).await.expect("a connection");
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+    let mut stream = connector.connect("localhost".try_into().expect("a name"), stream).await.expect("TLS");
+    stream.write_all(b"GET /bkt/o HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.expect("written");
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.expect("an answer");
+    assert!(bytes.starts_with(b"HTTP/1.1 200 OK\r\n") && bytes.ends_with(b"\r\n\r\nx"));
+}

@@ -86,13 +86,13 @@ pub(crate) async fn send(gcs: &Emulator, request: &str, headers: &[(&str, &str)]
     let mut stream = TcpStream::connect(gcs.address()).await.expect("a connection");
     let mut text = format!("{request} HTTP/1.1\r\nConnection: close\r\n");
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
-        text += &format!("Host: {}\r\n", gcs.address());
+        text.extend(["Host: ", &gcs.address().to_string(), "\r\n"]);
     }
     for (name, value) in headers {
-        text += &format!("{name}: {value}\r\n");
+        text.extend([name, ": ", value, "\r\n"]);
     }
     if !body.is_empty() {
-        text += &format!("Content-Length: {}\r\n", body.len());
+        text.extend(["Content-Length: ", &body.len().to_string(), "\r\n"]);
     }
     stream.write_all(format!("{text}\r\n{body}").as_bytes()).await.expect("written");
     let mut bytes = Vec::new();

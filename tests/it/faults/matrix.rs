@@ -132,12 +132,7 @@ fn must_heal(wrong: Wrong, place: Place) -> bool {
     }
 }
 
-async fn cell(
-    gateway: &TestGateway,
-    packed: &[u8],
-    wire: Wire,
-    (wrong, place, asked): (Wrong, Place, Asked),
-) -> End {
+async fn cell(gateway: &TestGateway, packed: &[u8], wire: Wire, (wrong, place, asked): (Wrong, Place, Asked)) -> End {
     let name = format!("{wire:?}-{wrong:?}-{place:?}-{asked:?}").replace(['(', ')'], "");
     let whole = pattern(7, 0, SIZE);
     let object = match asked {

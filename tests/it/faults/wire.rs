@@ -89,7 +89,8 @@ pub async fn metric(admin: Client, series: &str) -> u64 {
 /// The sum of all series of one family.
 pub async fn family(admin: Client, name: &str) -> u64 {
     let page = admin.get("/metrics", &[]).await;
-    let series = page.text().lines().filter(|line| line.starts_with(name) && line[name.len()..].starts_with(['{', ' ']));
+    let series =
+        page.text().lines().filter(|line| line.starts_with(name) && line[name.len()..].starts_with(['{', ' ']));
     series.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use gsgate::emulator::{Action, Fault, Gate, Object, Operation};
 use gsgate::gcs::{Error, Read};
 use gsgate::object::ByteRange;
@@ -188,4 +189,43 @@ async fn streams_survive_a_restart_of_gcs() {
         assert!(reader.await.expect("a healed body"), "byte for byte");
     }
     assert!(rig.reads() <= 64 * 2, "{} requests for 64 streams", rig.reads());
+}
+
+#[tokio::test]
+async fn under_any_mix_of_faults_a_body_is_whole_or_broken() {
+    let rig = Rig::start().await;
+    let whole = rig.put_pattern("x");
+    for (action, after, every) in [
+        (Action::Reset, Some(SIZE / 3), 3),
+        (Action::status(503), None, 5),
+        (Action::Corrupt, Some(SIZE / 2), 7),
+        (Action::Truncate, Some(SIZE / 5), 11),
+        (Action::Close, None, 13),
+        (Action::header("content-range", "bytes 0-1/2"), None, 17),
+        (Action::content_length(SIZE / 4), None, 19),
+    ] {
+        let fault = Fault::new(action).on(Operation::Media).every(every).always();
+        rig.gcs.inject(after.into_iter().fold(fault, Fault::after_bytes));
+    }
+    let (mut good, mut broken) = (0, 0);
+    for _ in 0..25 {
+        for read in join_all((0..8).map(|_| rig.read("x"))).await {
+            let Ok(read) = read else {
+                broken += 1;
+                continue;
+            };
+            match drain(read.body).await {
+                (received, Ok(())) => {
+                    assert!(received == whole, "a body that ends well is whole");
+                    good += 1;
+                }
+                (received, Err(_)) => {
+                    assert!(received.len() < whole.len(), "a broken body is short");
+                    broken += 1;
+                }
+            }
+        }
+    }
+    assert!(good > 100, "{good} good, {broken} broken");
+    assert_eq!(rig.metrics.upstream_in_flight().get(), 0);
 }
