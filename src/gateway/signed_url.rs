@@ -51,12 +51,8 @@ pub(super) async fn redirect(
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::FOUND;
     let headers = response.headers_mut();
-<<<<<<< HEAD
-    headers.insert(LOCATION, url.location());
-=======
     vary_by_mode(headers, connection);
-    headers.insert(LOCATION, signed.location());
->>>>>>> media
+    headers.insert(LOCATION, url.location());
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     if let Ok(value) = HeaderValue::try_from(format!("private, max-age={}", keep.as_secs())) {
         headers.insert(CACHE_CONTROL, value);

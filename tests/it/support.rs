@@ -8,9 +8,5 @@ pub mod log;
 
 pub use binary::{Binary, Memory};
 pub use client::{Answer, Client};
-<<<<<<< HEAD
 pub use gateway::{BUCKET, Builder, TestGateway};
-=======
-pub use gateway::TestGateway;
 pub use log::Log;
->>>>>>> media
