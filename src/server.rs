@@ -129,7 +129,11 @@ impl Server {
     pub async fn run<S: Service>(self, service: S, shutdown: CancellationToken) -> Drained {
         let permits = Arc::new(Semaphore::new(self.config.limits.max_connections.min(Semaphore::MAX_PERMITS)));
         let drain_timeout = self.config.drain_timeout;
-        let watching = self.tls.clone().zip(self.watch).map(|(tls, watch)| tokio::spawn(watch_certificate(tls, watch, self.metrics.clone())));
+        let watching = self
+            .tls
+            .clone()
+            .zip(self.watch)
+            .map(|(tls, watch)| tokio::spawn(watch_certificate(tls, watch, self.metrics.clone())));
         let shared = Arc::new(Shared::new(service, self.config, self.tls, self.metrics));
         let (acceptors, connections) = (TaskTracker::new(), TaskTracker::new());
         for listener in self.listeners {

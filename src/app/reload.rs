@@ -12,8 +12,8 @@ use tokio::sync::Notify;
 use super::assemble::assemble;
 use super::{Parts, StartError};
 use crate::config::{Config, ConfigError, Environment, Resolved};
-use crate::server::{Tls, TlsConfig};
 use crate::server::watch::Watch;
+use crate::server::{Tls, TlsConfig};
 
 /// How often the files are looked at.
 const POLL: Duration = Duration::from_secs(5);

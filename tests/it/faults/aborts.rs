@@ -94,12 +94,9 @@ async fn abort(binary: Arc<Binary>, place: Place) {
 
 /// Waits until nobody is connected and nothing is in flight; the one connection is that which asks.
 async fn at_rest(binary: &Binary) {
-    for gauge in [
-        "gsgate_requests_in_flight",
-        "gsgate_upstream_in_flight",
-        "gsgate_upstream_queued",
-        "gsgate_connections_open",
-    ] {
+    for gauge in
+        ["gsgate_requests_in_flight", "gsgate_upstream_in_flight", "gsgate_upstream_queued", "gsgate_connections_open"]
+    {
         until(gauge, async || metric(binary.admin, gauge).await == 0).await;
     }
 }

@@ -31,7 +31,8 @@ async fn a_restart_of_gcs_breaks_no_stream() {
         let got = got.unwrap().expect("an answer");
         assert!(got.neat && got.body == *whole, "{}: {} bytes", got.status, got.body.len());
     }
-    let (sent, resumes) = (gateway.gcs.count(Operation::Media), family(gateway.admin, "gsgate_upstream_resumes_total").await);
+    let (sent, resumes) =
+        (gateway.gcs.count(Operation::Media), family(gateway.admin, "gsgate_upstream_resumes_total").await);
     println!("{CLIENTS} streams healed with {sent} requests, {resumes} resumes");
     assert!(sent <= 2 * CLIENTS as u64, "{sent} requests for {CLIENTS} streams that broke once");
     at_rest(&gateway).await;

@@ -104,7 +104,8 @@ impl Binary {
         let wait = async {
             loop {
                 let more = self.log.more.notified();
-                let found = self.log.lines.lock().unwrap().iter().find(|line| line.to_string().contains(words)).cloned();
+                let found =
+                    self.log.lines.lock().unwrap().iter().find(|line| line.to_string().contains(words)).cloned();
                 if let Some(line) = found {
                     return line;
                 }
