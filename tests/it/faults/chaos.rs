@@ -13,7 +13,8 @@ use crate::support::{Builder, TestGateway};
 
 const CLIENTS: u64 = 32;
 const REQUESTS: u64 = 2000;
-const LARGEST: f64 = 8.0 * 1024.0 * 1024.0;
+/// Bits of the largest size: 8 MiB.
+const LARGEST: u32 = 23;
 const LIMITS: &str = "[gcs]\nfirst_byte_timeout = \"5s\"\nstall_timeout = \"500ms\"\n";
 
 /// How requests ended, counted.
@@ -48,7 +49,9 @@ async fn run(gateway: Arc<TestGateway>, seed: u64, client: u64) -> Tally {
     let mut dice = Rng::with_seed(seed.wrapping_add(client));
     let mut ends = Tally::new();
     for turn in 0..REQUESTS / CLIENTS {
-        let size = LARGEST.powf(dice.f64()).round() as u64;
+        // Every order of magnitude is as likely as any other.
+        let bits = dice.u32(0..=LARGEST);
+        let size = dice.u64(1..=1 << bits);
         let (name, stamp) = (format!("c{client}-{turn}"), client * 1000 + turn);
         gateway.put(&name, Object::generated(size, stamp));
         for _ in 0..dice.u32(0..3) {

@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::future::join_all;
 use gsgate::emulator::{Emulator, Object};
 use http::Method;
@@ -28,6 +30,14 @@ fn wanted() -> bool {
     wanted
 }
 
+/// Fails, with the cure, where the system grants fewer descriptors than each side needs.
+fn need_descriptors(wanted: usize) {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let granted: usize = line.split_whitespace().next().unwrap().parse().unwrap_or(usize::MAX);
+    assert!(granted >= wanted, "{granted} descriptors are granted: run `ulimit -n 20000` in this shell first");
+}
+
 async fn start() -> Arc<Binary> {
     Arc::new(Binary::start(Emulator::builder().start().await.unwrap(), "[log]\nlevel = \"warn,gsgate=info\"\n").await)
 }
@@ -44,7 +54,7 @@ fn told(binary: &Binary, what: &str, idle: u64) {
 }
 
 fn mebibytes(bytes: u64) -> f64 {
-    (bytes / 1024) as f64 / 1024.0
+    f64::from(u32::try_from(bytes / 1024).unwrap()) / 1024.0
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,6 +68,7 @@ async fn five_gibibytes_pass_through_64_mebibytes() {
     let idle = binary.memory(Memory::Now);
     let began = Instant::now();
     let response = Wire::Http1.open(binary.client.address, Method::GET, "/media/x", &[]).await.unwrap();
+    let announced = response.headers()["x-goog-hash"].to_str().unwrap().to_owned();
     let mut body = response.into_body();
     let (mut length, mut sum) = (0, 0);
     while let Some(frame) = body.frame().await {
@@ -66,8 +77,7 @@ async fn five_gibibytes_pass_through_64_mebibytes() {
         sum = crc32c::crc32c_append(sum, &data);
     }
     assert_eq!(length, size);
-    let expected = binary.gcs.requests().len();
-    assert!(expected > 0 && sum != 0);
+    assert_eq!(announced, format!("crc32c={}", STANDARD.encode(sum.to_be_bytes())), "byte for byte");
     println!("5 GiB in {:?}", began.elapsed());
     told(&binary, "5 GiB object", idle);
     assert!(binary.memory(Memory::Peak) < 64 * MEBIBYTE);
@@ -78,6 +88,7 @@ async fn five_hundred_slow_readers_cost_little() {
     if !wanted() {
         return;
     }
+    need_descriptors(2_000);
     let binary = start().await;
     binary.bucket().put("x", Object::generated(100 * 1000 * 1000, 7));
     let idle = binary.memory(Memory::Now);
@@ -110,11 +121,30 @@ async fn ten_thousand_idle_connections_cost_little() {
     if !wanted() {
         return;
     }
+    need_descriptors(12_000);
     let binary = start().await;
     binary.bucket().put("x", Object::bytes("here"));
     let idle = binary.memory(Memory::Now);
+    let mut residents = Vec::new();
+    // What the first wave leaves must serve the second: memory is kept by the allocator, not lost.
+    for wave in ["first", "second"] {
+        let streams = connect_idle(&binary).await;
+        let open = streams.len() as u64;
+        until("all open", async || metric(binary.admin, "gsgate_connections_open").await == open).await;
+        told(&binary, &format!("{open} idle connections, {wave} wave"), idle);
+        assert_eq!(binary.client.get("/media/x", &[]).await.text(), "here", "and one more is served at once");
+        drop(streams);
+        until("all gone", async || metric(binary.admin, "gsgate_connections_open").await == 0).await;
+        told(&binary, "after them", idle);
+        residents.push(binary.memory(Memory::Now));
+    }
+    assert!(residents[1] < residents[0] + 32 * MEBIBYTE, "{residents:?}");
+    assert!(binary.memory(Memory::Peak) < 640 * MEBIBYTE);
+}
+
+/// Keep-alive connections that have had one answer each; the last few of `max_connections` are left free.
+async fn connect_idle(binary: &Binary) -> Vec<TcpStream> {
     let mut streams = Vec::new();
-    // The last few of max_connections are for those who ask how it is going.
     for _ in 0..(IDLE - 100) / 100 {
         let batch = (0..100).map(|_| async {
             let mut stream = TcpStream::connect(binary.client.address).await.unwrap();
@@ -130,12 +160,5 @@ async fn ten_thousand_idle_connections_cost_little() {
         });
         streams.extend(join_all(batch).await);
     }
-    let open = streams.len() as u64;
-    until("all open", async || metric(binary.admin, "gsgate_connections_open").await == open).await;
-    told(&binary, &format!("{open} idle connections"), idle);
-    assert_eq!(binary.client.get("/media/x", &[]).await.text(), "here", "and one more is served at once");
-    assert!(binary.memory(Memory::Peak) < 640 * MEBIBYTE);
-    drop(streams);
-    until("all gone", async || metric(binary.admin, "gsgate_connections_open").await == 0).await;
-    told(&binary, "after them", idle);
+    streams
 }

@@ -53,9 +53,10 @@ impl Binary {
         write_private(&key, &gcs.service_account_json().unwrap());
         let section = |name: &str, keys: String| if sections.contains(name) { String::new() } else { keys };
         let server = section("[server]", "[server]\nlisten = \"127.0.0.1:0\"\n".to_owned());
+        let key = key.display();
         let text = format!(
             "{server}[admin]\nlisten = \"127.0.0.1:0\"\n[access]\nallow = \"anyone\"\n\
-             [credentials.default]\nsource = \"file\"\npath = {key:?}\n\
+             [credentials.default]\nsource = \"file\"\npath = \"{key}\"\n\
              [connections.media]\nuri = \"gs://{BUCKET}/\"\ndelivery = \"proxy\"\n{sections}"
         );
         let config = folder.path().join("gsgate.toml");
