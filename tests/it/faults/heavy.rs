@@ -126,8 +126,8 @@ async fn ten_thousand_idle_connections_cost_little() {
     binary.bucket().put("x", Object::bytes("here"));
     let idle = binary.memory(Memory::Now);
     let mut residents = Vec::new();
-    // What the first wave leaves must serve the second: memory is kept by the allocator, not lost.
-    for wave in ["first", "second"] {
+    // What one wave leaves must serve the next: the allocator keeps memory, and the first waves only spread it.
+    for wave in ["first", "second", "third", "fourth"] {
         let streams = connect_idle(&binary).await;
         let open = streams.len() as u64;
         until("all open", async || metric(binary.admin, "gsgate_connections_open").await == open).await;
@@ -138,7 +138,7 @@ async fn ten_thousand_idle_connections_cost_little() {
         told(&binary, "after them", idle);
         residents.push(binary.memory(Memory::Now));
     }
-    assert!(residents[1] < residents[0] + 32 * MEBIBYTE, "{residents:?}");
+    assert!(residents[3] < residents[1] + 64 * MEBIBYTE, "{residents:?}");
     assert!(binary.memory(Memory::Peak) < 640 * MEBIBYTE);
 }
 
