@@ -20,7 +20,7 @@ mod upstream;
 use std::sync::Arc;
 
 use http_body_util::{BodyExt, Limited};
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use crate::gcs::{Config, Credential, Error};
 use crate::metrics::Metrics;
@@ -115,10 +115,12 @@ impl Client {
         loop {
             let answer = upstream.send_on(&mut history, credential, &call, deadline).await?;
             let body = Limited::new(answer.into_body(), stat::LONGEST).collect();
-            let outcome = match timeout_at(deadline, body).await {
+            // It is a few hundred bytes: silence in them is no other than silence in an object's.
+            let outcome = match timeout_at(deadline.min(Instant::now() + upstream.stall_timeout), body).await {
                 Ok(Ok(json)) => stat::read(&json.to_bytes()),
                 Ok(Err(error)) => Err(Error::Broken(error)),
-                Err(_) => return Err(Error::FirstByteTimeout(upstream.first_byte_timeout)),
+                Err(_) if Instant::now() >= deadline => Err(Error::FirstByteTimeout(upstream.first_byte_timeout)),
+                Err(_) => Err(Error::Stalled(upstream.stall_timeout)),
             };
             match outcome {
                 Ok(metadata) => return Ok(metadata),
