@@ -19,6 +19,7 @@ mod upstream;
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use http_body_util::{BodyExt, Limited};
 use tokio::time::{Instant, timeout_at};
 
@@ -114,6 +115,9 @@ impl Client {
         let mut history = upstream.begin();
         loop {
             let answer = upstream.send_on(&mut history, credential, &call, deadline).await?;
+            if answer.status() != StatusCode::OK {
+                return Err(Error::Protocol(format!("unexpected status {}", answer.status().as_u16())));
+            }
             let body = Limited::new(answer.into_body(), stat::LONGEST).collect();
             // It is a few hundred bytes: silence in them is no other than silence in an object's.
             let outcome = match timeout_at(deadline.min(Instant::now() + upstream.stall_timeout), body).await {
