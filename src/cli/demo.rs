@@ -43,13 +43,14 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         objects: arguments.objects,
         cors: if arguments.without_cors { PageCors::Refused } else { PageCors::Allowed },
     };
+    let signals = serve::signals()?;
     let demo = Demo::start(&options).await.map_err(|error| match error {
         DemoError::Gateway(error) => error.into(),
         error => Failure::runtime(format!("{:#}", anyhow::Error::new(error))),
     })?;
     println!("{}", greeting(&demo, &options));
     let Demo { app, scenery: _scenery, .. } = demo;
-    serve::until_signalled(app).await
+    serve::until_signalled(app, signals).await
 }
 
 fn greeting(demo: &Demo, options: &Options) -> String {
