@@ -24,7 +24,7 @@ mod since;
 pub use cover::{Cover, Links};
 pub use data_type::DataType;
 pub use known::Known;
-pub use listing::{Listing, ListingError, Patience, Place};
+pub use listing::{IN_FLIGHT, Listing, ListingError, Patience, Place};
 pub use manifest::{Counts, Error, Import, Manifest, Told, Troubles};
 pub use output::{Output, OutputError};
 pub use since::{Since, SinceError};

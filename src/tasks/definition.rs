@@ -84,9 +84,9 @@ fn json(text: &[u8], each: &mut dyn FnMut(Value), faults: &mut Faults) {
     match serde_json::from_slice::<IgnoredAny>(text) {
         Ok(_) if text.trim_ascii_start().starts_with(b"[") => {
             let mut deserializer = serde_json::Deserializer::from_slice(text);
-            // It was read through before, so that no fault of its syntax is left.
+            // It was read through before, so that no fault is left but nesting that is too deep.
             if let Err(error) = deserializer.deserialize_seq(Elements { each, faults: &mut *faults }) {
-                faults.add(error);
+                faults.add(place(&error));
             }
         }
         Ok(_) => match serde_json::from_slice(text) {

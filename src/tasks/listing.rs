@@ -17,8 +17,8 @@ use self::split::Alphabet;
 use crate::gcs::{Client, Credential, Depth, Error, ListPage, ListRequest, Listed};
 use crate::object::{BucketName, ObjectPrefix, ProjectId};
 
-/// Pages asked for at once.
-const IN_FLIGHT: usize = 16;
+/// Pages, or other objects, asked for at once, if GCS may be asked so much.
+pub const IN_FLIGHT: usize = 16;
 /// Pages that may wait to be given out or be under way; the part that is given out now is always asked for.
 const WAITING: usize = 64;
 /// Parts that a name space is cut into at once.
@@ -39,6 +39,8 @@ pub struct Place {
     pub depth: Depth,
     /// The project that pays.
     pub project: Option<ProjectId>,
+    /// Requests under way at once; at least one.
+    pub in_flight: usize,
     /// How long to go on with a page that fails.
     pub patience: Patience,
 }
@@ -140,7 +142,7 @@ impl Listing {
     fn launch(&mut self) {
         for (at, part) in self.parts.iter_mut().enumerate() {
             let room = at == 0 || self.waiting + self.flights.len() < WAITING;
-            if self.flights.len() >= IN_FLIGHT || !room {
+            if self.flights.len() >= self.place.in_flight.max(1) || !room {
                 return;
             }
             if part.wants_a_page() {

@@ -21,8 +21,6 @@ use super::{image_size, import};
 use crate::gcs::Listed;
 use crate::object::ObjectName;
 
-/// Pictures whose beginnings are read at once.
-const PICTURES: usize = 16;
 /// Files of definitions that are read at once; each may be as long as is allowed.
 const FILES: usize = 2;
 /// Troubles of a kind that are told one by one.
@@ -182,7 +180,7 @@ impl Manifest<'_> {
             let pixels = image_size::read(place, &name, listed.size).await;
             (name, listed, link, pixels)
         });
-        let mut measured = std::pin::pin!(measured.buffered(PICTURES));
+        let mut measured = std::pin::pin!(measured.buffered(place.in_flight.max(1)));
         while let Some((name, listed, link, pixels)) = measured.next().await {
             match pixels {
                 Ok(pixels) => writer.entry(buffer, &self.entry(&name, listed, &link, Some(pixels))),

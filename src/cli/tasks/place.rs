@@ -7,7 +7,7 @@ use crate::gcs::{Client, Credential, Depth};
 use crate::metrics::Metrics;
 
 use super::{Place, told};
-use crate::tasks::Patience;
+use crate::tasks::{IN_FLIGHT, Patience};
 
 /// Loads the connection's credential; asks nobody yet.
 pub(super) async fn open(
@@ -35,6 +35,7 @@ pub(super) async fn open(
         prefix: config.uri.path.clone(),
         depth: if config.recursive { Depth::All } else { Depth::OneLevel },
         project: config.project_id.clone(),
+        in_flight: gcs.max_in_flight.min(IN_FLIGHT),
         patience: Patience::default(),
     })
 }

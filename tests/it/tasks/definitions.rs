@@ -75,7 +75,7 @@ async fn bad_files_are_told_by_name_and_line_and_the_rest_goes_on() {
         ("b.json", b"[{\"n\":2},\n  oops]".to_vec()),
         ("c.jsonl", b"{\"n\":3}\nnonsense\n{\"n\":4}\n".to_vec()),
         ("d.parquet", damaged),
-        ("e.json", "[".repeat(100_000).into_bytes()),
+        ("e.json", format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)).into_bytes()),
         ("f.json", Vec::new()),
         ("g.json", b"{\"n\":\"\xff\"}".to_vec()),
         ("z.json", b"{\"n\":5}".to_vec()),

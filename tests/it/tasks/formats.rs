@@ -109,7 +109,7 @@ async fn cvat_gets_sizes_from_the_first_kilobytes() {
     bucket.put("set/real.jpg", Object::bytes(demo("crossing.jpg")));
     bucket.put("set/bad.png", Object::bytes("no picture at all"));
     bucket.put("set/empty.png", Object::bytes(""));
-    bucket.put("set/cut.png", Object::bytes(&png(1, 1)[..20]));
+    bucket.put("set/cut.png", Object::bytes(png(1, 1)[..20].to_vec()));
     bucket.put("set/notes.txt", Object::bytes("text"));
     let said = rig.run(&["media", "--format", "cvat", "--output", "manifest.jsonl"]).await;
     let text = std::fs::read_to_string(rig.path("manifest.jsonl")).unwrap();
