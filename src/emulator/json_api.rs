@@ -14,7 +14,7 @@ use super::condition::{self, Verdict, number};
 use super::listing::Wanted;
 use super::mask::Mask;
 use super::media;
-use super::refusal::{Refusal, json_answer};
+use super::refusal::{Refusal, json_answer, json_text};
 use super::service::Call;
 
 /// `GET /storage/v1/b/B`
@@ -32,7 +32,7 @@ pub(super) async fn list(call: &Call<'_>, name: &str) -> Result<Response<Body>, 
     permit(call, &bucket, &caller, "storage.objects.list")?;
     let wanted = Wanted::parse(&call.query)?;
     let page = bucket.list(&wanted).await;
-    masked(call, page.resource(&bucket.name))
+    Ok(json_text(StatusCode::OK, page.json(&bucket.name, &mask(call)?)))
 }
 
 /// `GET` and `DELETE /storage/v1/b/B/o/O`
@@ -97,9 +97,12 @@ fn only(call: &Call<'_>, methods: &[Method]) -> Result<(), Refusal> {
 
 /// A JSON answer, with the fields that were asked for.
 fn masked(call: &Call<'_>, mut value: Value) -> Result<Response<Body>, Refusal> {
-    if let Some(text) = call.query.get("fields") {
-        let mask = Mask::parse(text).ok_or_else(|| Refusal::invalid(format!("Invalid field selection {text}")))?;
-        mask.apply(&mut value);
-    }
+    mask(call)?.apply(&mut value);
     Ok(json_answer(StatusCode::OK, &value))
+}
+
+/// The fields that were asked for.
+fn mask(call: &Call<'_>) -> Result<Mask, Refusal> {
+    let Some(text) = call.query.get("fields") else { return Ok(Mask::default()) };
+    Mask::parse(text).ok_or_else(|| Refusal::invalid(format!("Invalid field selection {text}")))
 }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use regex::Regex;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::condition::number;
 use super::glob;
+use super::mask::Mask;
 use super::query::Query;
 use super::refusal::Refusal;
 use super::stored::Stored;
@@ -88,7 +89,8 @@ impl Wanted {
         };
         let mut page = Page::default();
         let mut last = None;
-        let within = |name: &str| name < self.prefix.as_str() || name.starts_with(&self.prefix);
+        let before_end = |name: &str| self.end.as_deref().is_none_or(|end| name < end);
+        let within = |name: &str| before_end(name) && (name < self.prefix.as_str() || name.starts_with(&self.prefix));
         let objects = objects.take_while(|object| within(&object.name));
         for object in objects.filter(|object| self.selects(&object.name)) {
             let folded = self.folded(&object.name);
@@ -182,19 +184,28 @@ impl After {
 }
 
 impl Page {
-    /// The page's JSON resource; empty lists are absent.
-    pub(super) fn resource(&self, bucket: &str) -> Value {
-        let mut value = json!({"kind": "storage#objects"});
-        if let Some(token) = &self.next {
-            value["nextPageToken"] = token.as_str().into();
+    /// The page's JSON resource, as far as the mask keeps it; empty lists are absent. Written straight out: pages are
+    /// what listings are measured by.
+    pub(super) fn json(&self, bucket: &str, mask: &Mask) -> String {
+        let mut fields = Vec::new();
+        if mask.below("kind").is_some() {
+            fields.push("\"kind\":\"storage#objects\"".to_owned());
         }
-        if !self.prefixes.is_empty() {
-            value["prefixes"] = json!(self.prefixes);
+        if let (Some(token), Some(_)) = (&self.next, mask.below("nextPageToken")) {
+            fields.push(format!("\"nextPageToken\":{}", json!(token)));
         }
-        if !self.items.is_empty() {
-            value["items"] = self.items.iter().map(|object| object.resource(bucket)).collect();
+        if !self.prefixes.is_empty() && mask.below("prefixes").is_some() {
+            fields.push(format!("\"prefixes\":{}", json!(self.prefixes)));
         }
-        value
+        if let (false, Some(mask)) = (self.items.is_empty(), mask.below("items")) {
+            let mut items = String::with_capacity(self.items.len() * 512);
+            for object in &self.items {
+                items.push(if items.is_empty() { '[' } else { ',' });
+                object.write(bucket, mask, &mut items);
+            }
+            fields.push(format!("\"items\":{items}]"));
+        }
+        format!("{{{}}}", fields.join(","))
     }
 }
 

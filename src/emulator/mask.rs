@@ -55,6 +55,11 @@ impl Mask {
         Some(())
     }
 
+    /// The mask for what is below a field; `None` if the field is not kept.
+    pub(super) fn below(&self, name: &str) -> Option<&Self> {
+        if self.0.is_empty() { Some(self) } else { self.0.get(name).or_else(|| self.0.get("*")) }
+    }
+
     /// Drops what the mask does not name.
     pub(super) fn apply(&self, value: &mut Value) {
         if self.0.is_empty() {

@@ -216,7 +216,12 @@ fn escape(text: &str) -> String {
 
 /// A JSON answer.
 pub(super) fn json_answer(status: StatusCode, value: &serde_json::Value) -> Response<Body> {
-    let mut response = Response::new(Body::full(value.to_string()));
+    json_text(status, value.to_string())
+}
+
+/// A JSON answer whose text is there already.
+pub(super) fn json_text(status: StatusCode, text: String) -> Response<Body> {
+    let mut response = Response::new(Body::full(text));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=UTF-8"));
     response

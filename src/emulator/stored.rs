@@ -12,6 +12,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::content::Content;
+use super::mask::Mask;
 
 /// An object to put into a bucket.
 #[derive(Clone, Debug)]
@@ -219,43 +220,77 @@ impl Stored {
 
     /// The object's JSON resource.
     pub(super) fn resource(&self, bucket: &str) -> Value {
-        let class = self.fields.storage_class.as_deref().unwrap_or("STANDARD");
-        let time = humantime::format_rfc3339_millis(self.updated).to_string();
-        let mut value = json!({
-            "kind": "storage#object",
-            "id": format!("{bucket}/{}/{}", self.name, self.generation),
-            "name": self.name,
-            "bucket": bucket,
-            "generation": self.generation.to_string(),
-            "metageneration": self.metageneration.to_string(),
-            "storageClass": class,
-            "size": self.size().to_string(),
-            "timeCreated": time,
-            "updated": time,
-            "timeStorageClassUpdated": time,
-            "etag": self.etag(),
-        });
-        let crc = self.known_crc32c().map(|sum| BASE64_STANDARD.encode(sum.to_be_bytes()));
-        let fields = &self.fields;
-        for (name, text) in [
-            ("contentType", fields.content_type.clone()),
-            ("contentEncoding", fields.content_encoding.clone()),
-            ("contentLanguage", fields.content_language.clone()),
-            ("contentDisposition", fields.content_disposition.clone()),
-            ("cacheControl", fields.cache_control.clone()),
-            ("crc32c", crc),
-            ("md5Hash", self.md5().map(|sum| BASE64_STANDARD.encode(sum))),
-        ] {
-            if let Some(text) = text {
-                value[name] = text.into();
-            }
-        }
+        let mut value = json!({});
+        self.fields(bucket, &mut |name, text| value[name] = text.into());
         if self.composite && !matches!(self.content, Content::File { .. }) {
             value["componentCount"] = 2.into();
         }
-        if !fields.custom.is_empty() {
-            value["metadata"] = json!(fields.custom);
+        if !self.fields.custom.is_empty() {
+            value["metadata"] = json!(self.fields.custom);
         }
         value
+    }
+
+    /// Appends the resource, as far as the mask keeps it.
+    pub(super) fn write(&self, bucket: &str, mask: &Mask, out: &mut String) {
+        if self.composite || !self.fields.custom.is_empty() {
+            let mut value = self.resource(bucket);
+            mask.apply(&mut value);
+            out.push_str(&value.to_string());
+            return;
+        }
+        let start = out.len();
+        self.fields(bucket, &mut |name, text| {
+            if mask.below(name).is_some() {
+                out.push_str(if out.len() == start { "{\"" } else { ",\"" });
+                out.push_str(name);
+                out.push_str("\":");
+                push_text(out, text);
+            }
+        });
+        out.push_str(if out.len() == start { "{}" } else { "}" });
+    }
+
+    /// The resource's texts by name.
+    fn fields(&self, bucket: &str, field: &mut dyn FnMut(&str, &str)) {
+        let time = humantime::format_rfc3339_millis(self.updated).to_string();
+        field("kind", "storage#object");
+        field("id", &format!("{bucket}/{}/{}", self.name, self.generation));
+        field("name", &self.name);
+        field("bucket", bucket);
+        field("generation", &self.generation.to_string());
+        field("metageneration", &self.metageneration.to_string());
+        field("storageClass", self.fields.storage_class.as_deref().unwrap_or("STANDARD"));
+        field("size", &self.size().to_string());
+        for name in ["timeCreated", "updated", "timeStorageClassUpdated"] {
+            field(name, &time);
+        }
+        field("etag", &self.etag());
+        let crc = self.known_crc32c().map(|sum| BASE64_STANDARD.encode(sum.to_be_bytes()));
+        let (fields, md5) = (&self.fields, self.md5().map(|sum| BASE64_STANDARD.encode(sum)));
+        for (name, text) in [
+            ("contentType", &fields.content_type),
+            ("contentEncoding", &fields.content_encoding),
+            ("contentLanguage", &fields.content_language),
+            ("contentDisposition", &fields.content_disposition),
+            ("cacheControl", &fields.cache_control),
+            ("crc32c", &crc),
+            ("md5Hash", &md5),
+        ] {
+            if let Some(text) = text {
+                field(name, text);
+            }
+        }
+    }
+}
+
+/// Appends a JSON string.
+fn push_text(out: &mut String, text: &str) {
+    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        out.push_str(&Value::from(text).to_string());
     }
 }

@@ -39,6 +39,8 @@ pub struct Place {
     pub depth: Depth,
     /// The project that pays.
     pub project: Option<ProjectId>,
+    /// Names on a page; `None` for GCS's own limit.
+    pub page_size: Option<u16>,
     /// Requests under way at once; at least one.
     pub in_flight: usize,
     /// How long to go on with a page that fails.
@@ -107,15 +109,17 @@ impl Listing {
             self.land(landed)?;
         }
         loop {
+            let page = self.take();
+            // Only now is the first part the one that must be asked for, however much waits behind it.
             self.launch();
-            if let Some(page) = self.take() {
+            if let Some(page) = page {
                 self.reached = page.last().map(|object| object.name.clone());
-                self.launch();
                 return Ok(Some(page));
             }
             match self.flights.join_next().await {
                 Some(landed) => self.land(landed)?,
-                None => return Ok(None),
+                None if self.parts.is_empty() => return Ok(None),
+                None => return Err(self.failed(Error::Protocol("a part of the listing was lost".to_owned()))),
             }
         }
     }

@@ -35,6 +35,7 @@ pub(super) async fn open(
         prefix: config.uri.path.clone(),
         depth: if config.recursive { Depth::All } else { Depth::OneLevel },
         project: config.project_id.clone(),
+        page_size: None,
         in_flight: gcs.max_in_flight.min(IN_FLIGHT),
         patience: Patience::default(),
     })

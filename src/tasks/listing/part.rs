@@ -52,6 +52,7 @@ impl Part {
             start: self.start.clone(),
             end: self.end.clone(),
             page_token: self.token.clone(),
+            page_size: place.page_size,
             project: place.project.clone(),
             ..ListRequest::new(place.bucket.clone(), place.prefix.clone())
         }

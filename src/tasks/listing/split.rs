@@ -27,7 +27,7 @@ pub(super) fn cuts(first: &str, last: &str, count: usize, end: Option<&str>, alp
     let mut cuts = Vec::new();
     for depth in (0..=shared).rev() {
         let children = alphabet.children(depth);
-        let step = step(names);
+        let step = step(PAGES * as_f64(count), names);
         let (beginning, own) = (&letters[..depth], letters[depth]);
         let later = children.iter().filter(|child| **child > own).skip(step - 1).step_by(step);
         for child in later {
@@ -46,10 +46,9 @@ pub(super) fn cuts(first: &str, last: &str, count: usize, end: Option<&str>, alp
 }
 
 /// Every how manieth child begins a part.
-fn step(names: f64) -> usize {
-    // Of a page's names there are 1000 at most, so that the quotient is small.
+fn step(wanted: f64, names: f64) -> usize {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 2000")]
-    let step = (PAGES * 1000.0 / names.max(1.0)).ceil().clamp(1.0, 2000.0) as usize;
+    let step = (wanted / names.max(1.0)).ceil().clamp(1.0, 2000.0) as usize;
     step
 }
 

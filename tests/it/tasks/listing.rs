@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use gsgate::emulator::{Action, Fault, Object, Operation};
 
+use gsgate::tasks::{Listing, Place};
+
 use super::rig::{Rig, URL};
 
 /// More than a page, of two kinds of name; in order.
@@ -46,6 +48,21 @@ async fn many_pages_come_in_the_order_of_their_names() {
     assert_eq!(rig.lines(&["media", "--format", "txt"]).await, urls(&many()));
     rig.bucket().empty_pages(true);
     assert_eq!(rig.lines(&["media", "--format", "txt"]).await, urls(&many()), "empty pages are no end");
+}
+
+#[tokio::test]
+async fn far_more_pages_than_may_wait_lose_nothing() {
+    let rig = filled().await;
+    let names = many();
+    for (page_size, in_flight) in [(7, 16), (7, 1), (40, 3), (1000, 16)] {
+        let place = Place { page_size: Some(page_size), in_flight, ..rig.place().await };
+        let mut listing = Listing::new(place, None);
+        let mut found = Vec::new();
+        while let Some(page) = listing.next().await.unwrap() {
+            found.extend(page.into_iter().map(|object| object.name));
+        }
+        assert!(found == names, "{page_size} a page, {in_flight} at once: {} of {}", found.len(), names.len());
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,11 @@ use std::path::PathBuf;
 use std::process::{Output, Stdio};
 
 use gsgate::emulator::{BucketHandle, Emulator, Object};
+use gsgate::gcs::credentials::{self, ControlPlane, Environment, Origin};
+use gsgate::gcs::{Client, Config, Credential, Depth};
+use gsgate::metrics::Metrics;
+use gsgate::object::{BucketName, ObjectPrefix};
+use gsgate::tasks::{IN_FLIGHT, Patience, Place};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -53,6 +58,28 @@ impl Rig {
     pub(crate) fn put(&self, names: &[&str]) {
         for name in names {
             self.bucket().put(*name, Object::bytes(name.as_bytes().to_vec()));
+        }
+    }
+
+    /// What a listing of the whole bucket needs.
+    pub(crate) async fn place(&self) -> Place {
+        let config = Config { endpoint: self.gcs.endpoint().parse().unwrap(), ..Config::default() };
+        let credential = credentials::Config {
+            source: Origin::File,
+            path: Some(self.path("key.json")),
+            ..credentials::Config::default()
+        };
+        let control = ControlPlane::new(&config).unwrap();
+        Place {
+            client: Client::new(&config, Metrics::new()).unwrap(),
+            credential: Credential::load(&credential, &Environment::of([]), &control).await.unwrap(),
+            bucket: BucketName::new(BUCKET).unwrap(),
+            prefix: ObjectPrefix::default(),
+            depth: Depth::All,
+            project: None,
+            page_size: None,
+            in_flight: IN_FLIGHT,
+            patience: Patience::default(),
         }
     }
 
