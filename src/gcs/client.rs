@@ -6,6 +6,7 @@
 
 mod answer;
 mod body;
+mod bucket;
 mod budget;
 mod call;
 mod connect;
@@ -31,6 +32,7 @@ use upstream::Upstream;
 
 pub use answer::Form;
 pub use body::ReadBody;
+pub use bucket::{Billing, BucketRequest, BucketSettings};
 pub use connect::ConnectorError;
 pub use retry::Backoff;
 

@@ -60,7 +60,7 @@ impl Call {
         generation: Option<Generation>,
     ) -> Self {
         let pin = generation.map(|generation| format!("&generation={generation}")).unwrap_or_default();
-        let mut headers = headers(target);
+        let mut headers = headers(target.project.as_ref());
         // Without this GCS would decompress gzip-stored objects, drop the length and ignore the range.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         if let Some(range) = range {
@@ -72,7 +72,32 @@ impl Call {
     /// An object's metadata.
     pub(super) fn stat(endpoint: &Endpoint, target: &Target) -> Self {
         let uri = target.uri(endpoint, format_args!("fields={}", stat::FIELDS));
-        Self { operation: "stat", generation: None, uri, headers: headers(target) }
+        Self { operation: "stat", generation: None, uri, headers: headers(target.project.as_ref()) }
+    }
+
+    /// Something of a bucket's own: `tail` is what follows the bucket in the URL, its query included.
+    pub(super) fn bucket(
+        operation: &'static str,
+        endpoint: &Endpoint,
+        (bucket, project): (&BucketName, Option<&ProjectId>),
+        tail: impl fmt::Display,
+    ) -> Self {
+        let payer = project.map(|project| format!("&userProject={}", project.as_str())).unwrap_or_default();
+        let uri = Uri::builder()
+            .scheme(endpoint.scheme().clone())
+            .authority(endpoint.authority().clone())
+            .path_and_query(format!("/storage/v1/b/{bucket}{tail}{payer}"))
+            .build()
+            .expect("bucket and project have only legal characters, and the tail is a constant");
+        Self { operation, generation: None, uri, headers: headers(project) }
+    }
+
+    /// The first byte of what a signed URL leads to.
+    pub(super) fn signed(uri: Uri) -> Self {
+        let mut headers = headers(None);
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        headers.insert(RANGE, HeaderValue::from_static("bytes=0-0"));
+        Self { operation: "signed-url", generation: None, uri, headers }
     }
 
     /// The same under another name in the metrics.
@@ -99,10 +124,10 @@ impl Call {
     }
 }
 
-fn headers(target: &Target) -> HeaderMap {
+fn headers(project: Option<&ProjectId>) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(6);
     headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-    if let Some(project) = &target.project {
+    if let Some(project) = project {
         headers.insert(USER_PROJECT, value(project.as_str()));
     }
     headers
