@@ -67,15 +67,15 @@ impl Settings<'_> {
              [cors]\norigins = [{origin}]\nexpose_headers = [{EXPOSED}]\n\n[gcs]\nendpoint = {storage}\n\n\
              [credentials.default]\nsource = \"file\"\npath = {key}\n"
         );
-        for (name, delivery) in [("proxy", "proxy"), ("signed", "signed-url"), ("auto", "auto")] {
-            text += &format!(
+        let connections = [("proxy", "proxy"), ("signed", "signed-url"), ("auto", "auto")].map(|(name, delivery)| {
+            format!(
                 "\n[connections.{name}]\nuri = \"gs://{BUCKET}/\"\ndelivery = \"{delivery}\"\n\
                  redirect_above = \"{REDIRECT_ABOVE}\"\n"
-            );
-        }
-        if self.folder {
-            text.push_str(&format!("\n[connections.{FOLDER}]\nuri = \"gs://{FOLDER_BUCKET}/\"\n"));
-        }
+            )
+        });
+        let folder = format!("\n[connections.{FOLDER}]\nuri = \"gs://{FOLDER_BUCKET}/\"\n");
+        text += &connections.concat();
+        text += if self.folder { &folder } else { "" };
         text
     }
 }

@@ -120,7 +120,7 @@ impl Gateway {
         let fetch = Fetch::parse(&head.method, &head.headers)?;
         let object = connection.object(path.unwrap_or(EncodedPath::EMPTY))?;
         exchange.wants(&object);
-        self.deliver(connection, &object, &admitted, &fetch, exchange).await
+        self.deliver((connection, &object), &admitted, &fetch, exchange).await
     }
 
     /// The connection, with proof that the client is admitted to it. Who is not learns nothing about which exist.
@@ -138,8 +138,7 @@ impl Gateway {
     /// Decides between redirect and proxy, and carries it out.
     async fn deliver(
         &self,
-        connection: &Connection,
-        object: &ObjectName,
+        (connection, object): (&Connection, &ObjectName),
         admitted: &Admitted,
         fetch: &Fetch,
         exchange: &mut Exchange,
@@ -203,9 +202,11 @@ fn refuse(rejection: Rejection, exchange: &mut Exchange) -> Response<Body> {
     exchange.rejected(&rejection);
     let request_id = exchange.request_id();
     match &rejection {
-        Rejection::Upstream(crate::gcs::Error::NotFound { .. }) | Rejection::NotModified(_) => {}
+        Rejection::Upstream(crate::gcs::Error::NotFound { .. }) => {}
         Rejection::Upstream(error) => {
-            tracing::warn!(request_id = request_id.as_str(), error = %Causes(error), "GCS did not deliver");
+            let (connection, cure) = (exchange.connection(), rejection.cure());
+            let error = Causes(error);
+            tracing::warn!(request_id = request_id.as_str(), connection, %error, cure, "GCS did not deliver");
         }
         other => tracing::debug!(request_id = request_id.as_str(), reason = %other, "refused"),
     }

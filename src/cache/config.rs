@@ -18,6 +18,6 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { metadata_ttl: Duration::from_secs(60), negative_ttl: Duration::from_secs(5) }
+        Self { metadata_ttl: Duration::from_mins(1), negative_ttl: Duration::from_secs(5) }
     }
 }

@@ -75,7 +75,7 @@ mod tests {
 
     #[tokio::test]
     async fn freshness_is_decided_by_the_time_that_is_passed_in() {
-        let cache = MetadataCache::new(Duration::from_secs(60), Duration::from_secs(5));
+        let cache = MetadataCache::new(Duration::from_mins(1), Duration::from_secs(5));
         let connection: Arc<str> = "street".into();
         let object = ObjectName::new("a").expect("legal");
         let then = Instant::now();

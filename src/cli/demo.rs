@@ -62,9 +62,11 @@ fn greeting(demo: &Demo, options: &Options) -> String {
         options.admin_listen
     );
     if let Some(folder) = &options.data {
-        let example = example_in_folder(gateway, folder).unwrap_or_else(|| format!("{gateway}/folder/…"));
-        text.push_str(&format!("\nYour files: {example}\n"));
+        let example = example_in_folder(gateway, folder);
+        text += "\nYour files: ";
+        text += example.as_deref().unwrap_or("the folder has none yet");
+        text += "\n";
     }
-    text.push_str("\nCtrl-C ends it.");
+    text += "\nCtrl-C ends it.";
     text
 }

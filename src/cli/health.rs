@@ -13,7 +13,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// URL to ask; by default /healthz of the admin listener that the configuration or GSGATE_ADMIN__LISTEN names.
+    /// URL to ask; by default /healthz of the admin listener that the configuration or `GSGATE_ADMIN__LISTEN` names.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// Configuration file to take the admin listener from.

@@ -14,7 +14,7 @@ use crate::object::GsUri;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The object: gs://bucket/name.
+    /// The object, as `gs://bucket/name`.
     #[arg(value_name = "URI")]
     uri: GsUri,
     /// Credential file; without it, Application Default Credentials.
@@ -86,7 +86,7 @@ pub(super) async fn run(arguments: Arguments, environment: Environment) -> Resul
     let at = arguments.at.unwrap_or_else(SystemTime::now);
     let failed = |error: &(dyn std::error::Error + Send + Sync)| Failure::runtime(chain(error));
     let email = signer.email().await.map_err(|error| failed(&error))?;
-    let draft = request.draft(&email, at).map_err(|error| Failure::configuration(error))?;
+    let draft = request.draft(&email, at).map_err(Failure::configuration)?;
     let signature = signer.sign(draft.string_to_sign().as_bytes()).await.map_err(|error| failed(&error))?;
     println!("{}", draft.into_url(&signature));
     Ok(())

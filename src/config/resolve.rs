@@ -18,7 +18,7 @@ use crate::gcs::credentials;
 /// What browsers get unless a connection says otherwise: kept privately, asked about each time.
 const DEFAULT_CACHE_CONTROL: &str = "private, no-cache";
 /// The longest life of any V4 signed URL.
-const LONGEST_EXPIRY: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const LONGEST_EXPIRY: Duration = Duration::from_hours(7 * 24);
 
 /// A configuration that was checked.
 #[derive(Clone, Debug)]
@@ -79,7 +79,7 @@ pub(super) fn resolve(mut config: Config, origin: Origin, redacted: String) -> R
         .map(|(name, connection)| section.connection(name.as_str(), connection, &default_cors))
         .collect::<Result<_, _>>()?;
     let files = section.files();
-    Ok(Resolved { connections, default_access, default_cors, files, redacted, config, origin })
+    Ok(Resolved { config, origin, connections, default_access, default_cors, files, redacted })
 }
 
 struct Section<'a> {

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyDataStream;
+use tokio::io::AsyncBufReadExt;
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::exchange::Exchange;
@@ -19,6 +20,8 @@ use crate::gcs::{self, ReadBody};
 
 /// Output is made in pieces of this size, so that a small gzip file cannot blow up memory.
 const DECOMPRESSED_PIECE: usize = 64 * 1024;
+/// What every gzip begins with (RFC 1952 section 2.3.1).
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// An answer's body.
 #[derive(Debug)]
@@ -27,10 +30,12 @@ pub struct Body {
     exchange: Option<Box<Exchange>>,
 }
 
+type Pieces = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
+
 enum Content {
     Full(Option<Bytes>),
     Object(Box<ReadBody>),
-    Decompressed(Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>),
+    Decompressed(Pieces),
 }
 
 /// Why a body ended before its end.
@@ -56,12 +61,20 @@ impl Body {
     }
 
     /// An object's bytes, decompressed on the way. All of the source is read, so that its checksum is compared, too.
-    pub fn decompressed(body: ReadBody) -> Self {
-        let source = StreamReader::new(BodyDataStream::new(body).map_err(io::Error::other));
-        let mut decoder = GzipDecoder::new(source);
-        decoder.multiple_members(true);
-        let stream = ReaderStream::with_capacity(decoder, DECOMPRESSED_PIECE);
-        Self { content: Content::Decompressed(Box::pin(stream)), exchange: None }
+    ///
+    /// Objects are marked as gzip that are none, mostly by mistake at the upload; their bytes are passed on as they are.
+    pub async fn decompressed(body: ReadBody) -> Result<Self, gcs::Error> {
+        let mut source = StreamReader::new(BodyDataStream::new(body).map_err(io::Error::other));
+        let beginning = source.fill_buf().await.map_err(upstream_error)?;
+        let is_gzip = !beginning.is_empty() && beginning.iter().zip(GZIP_MAGIC).all(|(byte, magic)| *byte == magic);
+        let content: Pieces = if is_gzip {
+            let mut decoder = GzipDecoder::new(source);
+            decoder.multiple_members(true);
+            Box::pin(ReaderStream::with_capacity(decoder, DECOMPRESSED_PIECE))
+        } else {
+            Box::pin(ReaderStream::with_capacity(source, DECOMPRESSED_PIECE))
+        };
+        Ok(Self { content: Content::Decompressed(content), exchange: None })
     }
 
     /// Closes `exchange` when this body is done or dropped.
@@ -104,6 +117,11 @@ impl Content {
             }
         }
     }
+}
+
+/// What a source says that has nothing to say but errors of its own.
+fn upstream_error(error: io::Error) -> gcs::Error {
+    error.downcast::<gcs::Error>().unwrap_or_else(|other| gcs::Error::Broken(other.into()))
 }
 
 /// An error of the source comes through the decoder unchanged; anything else is the decoder's own.

@@ -74,7 +74,7 @@ fn default_credentials() -> String {
 }
 
 fn default_expiry() -> Duration {
-    Duration::from_secs(15 * 60)
+    Duration::from_mins(15)
 }
 
 fn default_redirect_above() -> ByteSize {

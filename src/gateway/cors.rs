@@ -78,9 +78,10 @@ impl Cors {
         headers.append(VARY, HeaderValue::from_static("Origin"));
         let Some(origin) = origin else { return };
         let matching = self.rules.iter().filter(|rule| rule.matches(origin));
-        // An answer to a method that the rules do not list stays closed, as with GCS.
-        if let Some(rule) = matching.into_iter().find(|rule| rule.methods.contains(method) || method == Method::OPTIONS)
-        {
+        // An answer to a method that the rules do not list stays closed, as with GCS. One that nobody serves is only
+        // ever refused, and a page may read why.
+        let is_served = matches!(*method, Method::GET | Method::HEAD);
+        if let Some(rule) = matching.into_iter().find(|rule| rule.methods.contains(method) || !is_served) {
             rule.allow(origin, headers);
             if let Some(exposed) = &rule.expose_headers {
                 headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed.clone());

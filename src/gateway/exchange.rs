@@ -73,6 +73,11 @@ impl Exchange {
         &self.event.request_id
     }
 
+    /// The connection, if the client was admitted to one.
+    pub fn connection(&self) -> Option<&str> {
+        self.event.connection.as_deref()
+    }
+
     /// The client's address is known.
     pub fn asked_by(&mut self, client: ClientAddr) {
         self.event.client = Some(client.ip());
@@ -93,8 +98,9 @@ impl Exchange {
         self.event.generation = Some(generation.0);
     }
 
-    /// What a cache knew: `hit`, `miss`, …
+    /// What the metadata cache knew: `hit` or `miss`.
     pub fn cached(&mut self, result: &'static str) {
+        self.metrics.cache("metadata", result);
         self.event.cache = result;
     }
 

@@ -13,6 +13,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue};
 
 use super::connection::Connection;
+use super::decide::Delivery;
 use super::fetch::{Encoding, Validator};
 use crate::object::{ContentRange, Metadata, ObjectName};
 
@@ -53,6 +54,7 @@ impl Representation<'_> {
         if self.metadata.is_gzip_stored() {
             headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
         }
+        vary_by_mode(&mut headers, connection);
         headers
     }
 
@@ -92,6 +94,13 @@ impl Representation<'_> {
     }
 }
 
+/// In `auto` the request's mode decides: a kept redirect must not answer a script, nor the other way round.
+pub(super) fn vary_by_mode(headers: &mut HeaderMap, connection: &Connection) {
+    if connection.config.delivery == Delivery::Auto {
+        headers.append(VARY, HeaderValue::from_static("Sec-Fetch-Mode"));
+    }
+}
+
 /// Inserts a value unless it is no legal field value, or empty.
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     // `from_bytes`, since stored values may be UTF-8; control characters are refused by it.
@@ -123,11 +132,15 @@ fn essence(content_type: &str) -> String {
 }
 
 /// Types that a browser may run scripts of, or that a plug-in may.
+///
+/// A browser takes the last type of a list, or the last that it can read
+/// (<https://fetch.spec.whatwg.org/#content-type-header>), so any of them counts.
 fn is_active(content_type: &str) -> bool {
-    let essence = essence(content_type);
-    matches!(essence.as_str(), "text/html" | "text/xml" | "application/xml" | "application/pdf" | "text/xsl")
-        || essence.ends_with("+xml")
-        || essence.starts_with("multipart/")
+    content_type.split(',').map(essence).any(|essence| {
+        matches!(essence.as_str(), "text/html" | "text/xml" | "application/xml" | "application/pdf" | "text/xsl")
+            || essence.ends_with("+xml")
+            || essence.starts_with("multipart/")
+    })
 }
 
 /// The connection's policy; what is stored with the object can only make it stricter.

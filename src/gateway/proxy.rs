@@ -2,10 +2,11 @@
 //!
 //! A plain GET costs one upstream request, whose answer also carries the metadata.
 //! Conditions are decided on metadata first, fetched or cached; what is then read is pinned to that generation.
+//! Nothing is ever mixed of two versions: what turns out to be outdated is looked at once more.
 
 use std::time::Instant;
 
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 
 use super::access::Admitted;
 use super::body::Body;
@@ -17,7 +18,7 @@ use super::headers::Representation;
 use super::reject::Rejection;
 use crate::cache::{Known, MetadataCache};
 use crate::gcs::{self, Client, Form, Read, ReadRequest, StatRequest};
-use crate::object::{ByteRange, Generation, Metadata, ObjectName};
+use crate::object::{ByteRange, Generation, Metadata, Metageneration, ObjectName};
 
 /// What one delivery works with.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +38,9 @@ pub(super) enum Opened {
 }
 
 /// Answers GET and HEAD. `decide` is asked once the size is known.
+///
+/// What was known may be outdated. Then the object is looked at once more and the request answered by what it is now;
+/// an object that changes again meanwhile is the client's to ask for again.
 pub(super) async fn deliver(
     source: Source<'_>,
     _proof: &Admitted,
@@ -46,23 +50,77 @@ pub(super) async fn deliver(
 ) -> Result<Opened, Rejection> {
     let cached = source.cache.lookup(&source.connection.label, source.object, exchange.started()).await;
     exchange.cached(if cached.is_some() { "hit" } else { "miss" });
-    let known = match cached {
+    let knowledge = match cached {
         Some(Known::Missing(message)) => return Err(gcs::Error::NotFound { message }.into()),
-        Some(Known::Present(metadata)) => Some(metadata),
-        None if fetch.method == FetchMethod::Head || !fetch.conditions.is_empty() => Some(source.stat().await?),
-        None => None,
-    };
-    let plan = plan(source, fetch, known.as_ref())?;
-    if let Some(metadata) = &known {
-        let decision = decide(metadata.size);
-        if matches!(decision, Decision::SignedUrl(_)) {
-            return Ok(Opened::Redirect(decision));
+        Some(Known::Present(metadata)) => Knowledge::Remembered(metadata),
+        None if fetch.method == FetchMethod::Head || !fetch.conditions.is_empty() => {
+            Knowledge::Asked(source.stat().await?)
         }
-        exchange.found(metadata.generation);
-        if fetch.method == FetchMethod::Head {
-            return Ok(Opened::Answer(head(source, fetch, metadata), decision));
+        None => Knowledge::Nothing,
+    };
+    match attempt(source, fetch, exchange, &decide, knowledge.metadata()).await {
+        Err(rejection) if knowledge.may_be_outdated(&rejection) => {
+            if matches!(knowledge, Knowledge::Remembered(_)) {
+                exchange.cached("stale");
+            }
+            source.cache.forget(&source.connection.label, source.object).await;
+            let metadata = source.stat().await?;
+            attempt(source, fetch, exchange, &decide, Some(&metadata)).await
+        }
+        outcome => outcome,
+    }
+}
+
+/// What is known of an object before it is read.
+enum Knowledge {
+    Nothing,
+    Remembered(Metadata),
+    Asked(Metadata),
+}
+
+impl Knowledge {
+    fn metadata(&self) -> Option<&Metadata> {
+        match self {
+            Self::Nothing => None,
+            Self::Remembered(metadata) | Self::Asked(metadata) => Some(metadata),
         }
     }
+
+    /// Whether another look might turn a refusal into an answer.
+    fn may_be_outdated(&self, rejection: &Rejection) -> bool {
+        match rejection {
+            // GCS's 416 counts stored bytes, which mean nothing to whom they are decompressed for.
+            Rejection::Upstream(gcs::Error::Changed | gcs::Error::RangeNotSatisfiable { .. }) => true,
+            Rejection::PreconditionFailed | Rejection::RangeNotSatisfiable { .. } => {
+                matches!(self, Self::Remembered(_))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Delivers by what is known.
+async fn attempt(
+    source: Source<'_>,
+    fetch: &Fetch,
+    exchange: &mut Exchange,
+    decide: impl Fn(u64) -> Decision,
+    known: Option<&Metadata>,
+) -> Result<Opened, Rejection> {
+    let plan = match known {
+        None => Plan { range: fetch.range, pinned: None },
+        Some(metadata) => {
+            let decision = decide(metadata.size);
+            if matches!(decision, Decision::SignedUrl(_)) {
+                return Ok(Opened::Redirect(decision));
+            }
+            exchange.found(metadata.generation);
+            match plan(source, fetch, metadata)? {
+                Step::Answer(response) => return Ok(Opened::Answer(response, decision)),
+                Step::Read(plan) => plan,
+            }
+        }
+    };
     let read = source.open(plan).await?;
     let decision = decide(read.metadata.size);
     if matches!(decision, Decision::SignedUrl(_)) {
@@ -72,24 +130,31 @@ pub(super) async fn deliver(
     answer(source, fetch, read).await.map(|response| Opened::Answer(response, decision))
 }
 
+/// What to do about an object that is known.
+enum Step {
+    /// No byte of it is needed.
+    Answer(Response<Body>),
+    Read(Plan),
+}
+
 /// What to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Plan {
     range: Option<ByteRange>,
-    pinned: Option<Generation>,
+    pinned: Option<(Generation, Metageneration)>,
 }
 
-/// Decides conditions and range, as far as metadata is known beforehand.
-fn plan(source: Source<'_>, fetch: &Fetch, known: Option<&Metadata>) -> Result<Plan, Rejection> {
-    let Some(metadata) = known else { return Ok(Plan { range: fetch.range, pinned: None }) };
+/// Decides conditions and range.
+fn plan(source: Source<'_>, fetch: &Fetch, metadata: &Metadata) -> Result<Step, Rejection> {
     let representation = source.representation(fetch, metadata);
     let validator = representation.validator();
     match fetch.conditions.evaluate(&validator) {
         Outcome::Proceed => {}
-        Outcome::NotModified => {
-            return Err(Rejection::NotModified(Box::new(representation.cache_headers(source.connection))));
-        }
+        Outcome::NotModified => return Ok(Step::Answer(not_modified(representation.cache_headers(source.connection)))),
         Outcome::Failed => return Err(Rejection::PreconditionFailed),
+    }
+    if fetch.method == FetchMethod::Head {
+        return Ok(Step::Answer(head(source, fetch, metadata)));
     }
     let current = fetch.conditions.range_validity(&validator) == RangeValidity::Current;
     let range = fetch.range.filter(|_| current && !representation.is_decompressed());
@@ -97,8 +162,15 @@ fn plan(source: Source<'_>, fetch: &Fetch, known: Option<&Metadata>) -> Result<P
         return Err(Rejection::RangeNotSatisfiable { size: metadata.size });
     }
     // A decision that hangs on this very version must be carried out on it.
-    let pinned = (!fetch.conditions.is_empty()).then_some(metadata.generation);
-    Ok(Plan { range, pinned })
+    let pinned = (!fetch.conditions.is_empty()).then_some((metadata.generation, metadata.metageneration));
+    Ok(Step::Read(Plan { range, pinned }))
+}
+
+fn not_modified(headers: HeaderMap) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    *response.headers_mut() = headers;
+    response
 }
 
 /// The head that GET would have; ranges mean nothing to HEAD.
@@ -113,7 +185,7 @@ async fn answer(source: Source<'_>, fetch: &Fetch, read: Read) -> Result<Respons
     let of_no_use = read.part.is_some() && source.representation(fetch, &read.metadata).is_decompressed();
     let read = if of_no_use {
         // Only the answer told that this is gzip for a client that wants none; a range of it cannot be decompressed.
-        source.open(Plan { range: None, pinned: Some(read.metadata.generation) }).await?
+        source.open(Plan { range: None, pinned: None }).await?
     } else {
         read
     };
@@ -125,7 +197,7 @@ async fn answer(source: Source<'_>, fetch: &Fetch, read: Read) -> Result<Respons
     let headers = representation.headers(read.part, source.connection);
     let status = if read.part.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
     let body = match read.form {
-        Form::Stored if representation.is_decompressed() => Body::decompressed(read.body),
+        Form::Stored if representation.is_decompressed() => Body::decompressed(read.body).await?,
         Form::Stored | Form::Decompressed => Body::object(read.body),
     };
     let mut response = Response::new(body);
@@ -155,22 +227,14 @@ impl<'a> Source<'a> {
         Ok(outcome?)
     }
 
-    /// Opens the object; a pinned generation that is gone means that what was known is outdated.
+    /// Opens the object, which must still be the version that the plan was made for.
     async fn open(self, plan: Plan) -> Result<Read, Rejection> {
         let outcome = self.read(plan).await;
-        match outcome {
-            Err(gcs::Error::NotFound { .. } | gcs::Error::Changed) if plan.pinned.is_some() => {
-                self.cache.forget(&self.connection.label, self.object).await;
-                Err(Rejection::Upstream(gcs::Error::Changed))
-            }
-            Err(gcs::Error::RangeNotSatisfiable { size: Some(size) }) => Err(Rejection::RangeNotSatisfiable { size }),
-            Err(gcs::Error::RangeNotSatisfiable { size: None }) => {
-                Err(Rejection::RangeNotSatisfiable { size: self.stat().await?.size })
-            }
-            outcome => {
-                self.remember(outcome.as_ref().map(|read| &read.metadata)).await;
-                Ok(outcome?)
-            }
+        self.remember(outcome.as_ref().map(|read| &read.metadata)).await;
+        let read = outcome?;
+        match plan.pinned {
+            Some((_, planned)) if read.metadata.metageneration != planned => Err(gcs::Error::Changed.into()),
+            _ => Ok(read),
         }
     }
 
@@ -179,7 +243,7 @@ impl<'a> Source<'a> {
             bucket: self.connection.config.uri.bucket.clone(),
             object: self.object.clone(),
             range: plan.range,
-            generation: plan.pinned,
+            generation: plan.pinned.map(|(generation, _)| generation),
             project: self.connection.project().cloned(),
         };
         self.client.read(&self.connection.credential, request).await

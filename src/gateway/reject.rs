@@ -44,9 +44,6 @@ pub enum Rejection {
     /// A preflight from a foreign page.
     #[error("the origin is on no list of the connection")]
     OriginNotAllowed,
-    /// The preconditions say: unchanged. Carries the head of the 304.
-    #[error("not modified")]
-    NotModified(Box<http::HeaderMap>),
     /// The preconditions do not hold.
     #[error("a precondition does not hold")]
     PreconditionFailed,
@@ -97,12 +94,6 @@ impl Rejection {
 
     /// The HTTP answer, without CORS headers.
     pub fn into_response(self, request_id: &str) -> Response<Body> {
-        if let Self::NotModified(headers) = self {
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-            *response.headers_mut() = *headers;
-            return response;
-        }
         let Answer { status, code, message } = self.answer();
         let document = Document { error: Fields { code, message, request_id } };
         let text = serde_json::to_vec(&document).unwrap_or_default();
@@ -123,6 +114,23 @@ impl Rejection {
             headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
         }
         response
+    }
+
+    /// What the operator can do about it; for the log.
+    pub fn cure(&self) -> Option<&'static str> {
+        match self {
+            Self::Upstream(gcs::Error::Forbidden { .. }) => Some(
+                "unless GCS names another reason, grant the credential's account storage.objects.get on the bucket, \
+                 as roles/storage.objectViewer does",
+            ),
+            Self::Upstream(gcs::Error::Unauthorized { .. }) => {
+                Some("see that the key is neither deleted nor disabled, and that the machine's clock is right")
+            }
+            Self::Upstream(gcs::Error::Refused { message, .. }) if message.contains("requester pays") => {
+                Some("set project_id of the connection to the project that pays for reading")
+            }
+            _ => None,
+        }
     }
 
     fn answer(&self) -> Answer {
@@ -148,7 +156,6 @@ impl Rejection {
                 "origin_not_allowed",
                 "This page's origin may not read here; the gateway's [cors] origins decide.",
             ),
-            Self::NotModified(_) => answer(StatusCode::NOT_MODIFIED, "not_modified", ""),
             Self::PreconditionFailed => {
                 answer(StatusCode::PRECONDITION_FAILED, "precondition_failed", "The object is another version.")
             }

@@ -13,6 +13,7 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use super::access::Admitted;
 use super::body::Body;
 use super::connection::Connection;
+use super::headers::vary_by_mode;
 use super::reject::Rejection;
 use crate::cache::{SignedUrls, UrlRequest};
 use crate::gcs::Endpoint;
@@ -43,14 +44,15 @@ pub(super) async fn redirect(
             expires: connection.config.signed_url_expiry,
         },
     };
-    let signed = urls.url(&signer, request, now).await?;
+    let url = urls.url(&signer, request, now).await?;
     // Whoever follows a kept redirect must have as much life left as was promised for a fresh one.
-    let life = signed.expires_at().duration_since(now).unwrap_or_default();
+    let life = url.expires_at().duration_since(now).unwrap_or_default();
     let keep = life.saturating_sub(connection.config.signed_url_expiry);
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::FOUND;
     let headers = response.headers_mut();
-    headers.insert(LOCATION, signed.location());
+    vary_by_mode(headers, connection);
+    headers.insert(LOCATION, url.location());
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     if let Ok(value) = HeaderValue::try_from(format!("private, max-age={}", keep.as_secs())) {
         headers.insert(CACHE_CONTROL, value);

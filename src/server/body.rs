@@ -24,6 +24,8 @@ pub(super) struct Outgoing<B> {
 enum Content<B> {
     Served(B),
     Refused(Full<Bytes>),
+    /// For HEAD: the head alone. HTTP/1 of hyper leaves a body out by itself, HTTP/2 would send it.
+    Withheld,
 }
 
 impl<B> Outgoing<B> {
@@ -33,6 +35,11 @@ impl<B> Outgoing<B> {
 
     pub(super) fn refused(body: Bytes, exchange: Exchange) -> Self {
         Self { content: Content::Refused(Full::new(body)), exchange }
+    }
+
+    /// The same exchange without a byte of body.
+    pub(super) fn withheld(self) -> Self {
+        Self { content: Content::Withheld, ..self }
     }
 }
 
@@ -47,6 +54,7 @@ where
         let polled = match &mut self.content {
             Content::Served(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Content::Refused(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Content::Withheld => Poll::Ready(None),
         };
         if polled.is_pending() {
             self.exchange.waiting(Instant::now());
@@ -60,6 +68,7 @@ where
         match &self.content {
             Content::Served(body) => body.is_end_stream(),
             Content::Refused(body) => body.is_end_stream(),
+            Content::Withheld => true,
         }
     }
 
@@ -67,6 +76,7 @@ where
         match &self.content {
             Content::Served(body) => body.size_hint(),
             Content::Refused(body) => body.size_hint(),
+            Content::Withheld => SizeHint::with_exact(0),
         }
     }
 }

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::{Request, Response, Version};
+use http::header::CONTENT_LENGTH;
+use http::{Method, Request, Response, Version};
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -225,11 +227,26 @@ async fn answer<S: Service>(
     exchange: Exchange,
 ) -> Response<Outgoing<S::Body>> {
     let (head, body) = request.into_parts();
-    if let Err(malformed) = request_head::check(&head) {
-        return refusal::answer(&head, malformed, peer).map(|body| Outgoing::refused(body, exchange));
+    let is_head = head.method == Method::HEAD;
+    let response = match request_head::check(&head) {
+        Err(malformed) => refusal::answer(&head, malformed, peer).map(|body| Outgoing::refused(body, exchange)),
+        Ok(()) => {
+            let response = service.handle(Request::from_parts(head, body), peer).await;
+            response.map(|body| Outgoing::served(body, exchange))
+        }
+    };
+    if is_head { headless(response) } else { response }
+}
+
+/// Leaves the answer to HEAD the length that GET would have, but no body.
+fn headless<B>(mut response: Response<Outgoing<B>>) -> Response<Outgoing<B>>
+where
+    Outgoing<B>: Body,
+{
+    if let Some(length @ 1..) = response.body().size_hint().exact() {
+        response.headers_mut().entry(CONTENT_LENGTH).or_insert(length.into());
     }
-    let response = service.handle(Request::from_parts(head, body), peer).await;
-    response.map(|body| Outgoing::served(body, exchange))
+    response.map(Outgoing::withheld)
 }
 
 fn http() -> auto::Builder<TokioExecutor> {

@@ -24,6 +24,13 @@ async fn every_check_on_the_page_is_green() {
     }
     let verdict = browser.evaluate("document.getElementById('verdict').textContent").await;
     assert_eq!(verdict, format!("✓ All {} checks passed", results.len()));
+
+    browser.view_as(360, 740, Colours::Dark).await;
+    let width = browser.evaluate("document.documentElement.scrollWidth").await;
+    assert_eq!(width, 360, "the page fits a phone without scrolling sideways");
+    let paper = browser.evaluate("getComputedStyle(document.body).backgroundColor").await;
+    assert_eq!(paper, "rgb(18, 22, 29)", "the page is dark where dark is preferred");
+    picture(&mut browser, "phone").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,7 +49,7 @@ async fn without_cors_the_page_turns_red() {
 }
 
 /// Starts the demo, opens its page and waits for its checks; `None` where there is no browser.
-async fn visit(cors: PageCors, picture: &str) -> Option<(Browser, Vec<Value>)> {
+async fn visit(cors: PageCors, name: &str) -> Option<(Browser, Vec<Value>)> {
     let mut browser = Browser::launch().await?;
     let options = Options { listen: ANY_PORT, admin_listen: ANY_PORT, page_listen: ANY_PORT, data: None, cors };
     let Demo { app, page, scenery, .. } = Demo::start(&options).await.expect("the demo starts");
@@ -51,14 +58,18 @@ async fn visit(cors: PageCors, picture: &str) -> Option<(Browser, Vec<Value>)> {
     browser.view_as(1200, 900, Colours::Light).await;
     browser.goto(&page).await;
     browser.wait_until("window.gsgateChecks?.done").await;
-    if let Some(folder) = std::env::var_os("GSGATE_SCREENSHOTS") {
-        browser.screenshot(&PathBuf::from(folder).join(format!("demo-{picture}.png"))).await;
-    }
+    picture(&mut browser, name).await;
     let results = browser.evaluate("window.gsgateChecks.results").await;
     stop.cancel();
     running.await.expect("the gateway drains");
     drop(scenery);
     Some((browser, results.as_array().expect("a list").clone()))
+}
+
+async fn picture(browser: &mut Browser, name: &str) {
+    if let Some(folder) = std::env::var_os("GSGATE_SCREENSHOTS") {
+        browser.screenshot(&PathBuf::from(folder).join(format!("demo-{name}.png"))).await;
+    }
 }
 
 fn name(result: &Value) -> &str {

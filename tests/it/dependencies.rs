@@ -53,7 +53,7 @@ fn there_is_one_version_of_rustls() {
 
 #[test]
 fn every_licence_is_on_the_list_and_every_crate_is_from_the_registry() {
-    let version = cargo(&["-vV"]);
+    let version = printed(Command::new(env!("CARGO")).arg("-vV"));
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).expect("cargo names its host");
     // Crates of other platforms are not on this machine.
     let metadata = cargo(&["metadata", "--format-version", "1", "--filter-platform", host]);
@@ -134,11 +134,16 @@ fn first_two_words(line: &str) -> String {
 
 /// Asks cargo about this crate; the lock file holds, and nothing is downloaded.
 fn cargo(arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO"))
-        .args(arguments)
-        .args(["--offline", "--locked", "--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")])
-        .output()
-        .expect("cargo runs");
-    assert!(output.status.success(), "cargo {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    printed(Command::new(env!("CARGO")).args(arguments).args([
+        "--offline",
+        "--locked",
+        "--manifest-path",
+        concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
+    ]))
+}
+
+fn printed(command: &mut Command) -> String {
+    let output = command.output().expect("cargo runs");
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("cargo prints UTF-8")
 }

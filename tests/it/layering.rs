@@ -55,13 +55,22 @@ fn every_room_has_its_place() {
 
 #[test]
 fn files_are_short_and_named_for_what_they_hold() {
+    let mut faults = Vec::new();
     for (path, source) in ["src", "tests/it", "benches"].into_iter().flat_map(sources) {
+        let path_shown = path.display();
         let lines = source.lines().count();
-        assert!(lines <= LONGEST_FILE, "{}: {lines} lines, {LONGEST_FILE} at most", path.display());
+        if lines > LONGEST_FILE {
+            faults.push(format!("{path_shown}: {lines} lines, {LONGEST_FILE} at most"));
+        }
         let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        assert!(!NO_NAMES.contains(&name), "{}: name the file for the noun it defines", path.display());
-        assert!(source.starts_with("//!"), "{}: begin with what the module decides", path.display());
+        if NO_NAMES.contains(&name) {
+            faults.push(format!("{path_shown}: name the file for the noun it defines"));
+        }
+        if !source.starts_with("//!") {
+            faults.push(format!("{path_shown}: begin with what the module decides"));
+        }
     }
+    assert!(faults.is_empty(), "{faults:#?}");
 }
 
 #[test]

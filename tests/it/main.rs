@@ -8,12 +8,16 @@
     reason = "a test that cannot go on shall stop here, and its names say what it shows"
 )]
 
+mod access;
 mod cli;
+mod cors;
 mod credentials;
+mod deliveries;
 mod demo;
 mod dependencies;
 mod emulator;
 mod example;
+mod faults;
 mod layering;
 mod media;
 mod server;

@@ -3,6 +3,8 @@
 pub mod browser;
 pub mod client;
 pub mod gateway;
+pub mod log;
 
 pub use client::{Answer, Client};
-pub use gateway::TestGateway;
+pub use gateway::{BUCKET, Builder, TestGateway};
+pub use log::Log;

@@ -37,7 +37,7 @@ impl Default for Config {
             methods: list(&["GET", "HEAD"]),
             request_headers: list(&["range", "if-none-match"]),
             expose_headers: list(&["content-range", "accept-ranges", "content-length", "etag", "x-goog-generation"]),
-            max_age: Duration::from_secs(2 * 60 * 60),
+            max_age: Duration::from_hours(2),
             credentials: false,
             file: None,
         }

@@ -106,6 +106,8 @@ fn is_authority(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    type Refusal = fn(String) -> OriginPatternError;
+
     #[test]
     fn origins_are_read_strictly() {
         for (text, pattern) in [
@@ -121,7 +123,6 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(pattern), "{text}");
         }
-        type Refusal = fn(String) -> OriginPatternError;
         for (text, why) in [
             ("label.example.com", OriginPatternError::Scheme as Refusal),
             ("https://label.example.com/", OriginPatternError::Path),

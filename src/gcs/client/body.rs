@@ -73,8 +73,9 @@ enum Event {
 impl ReadBody {
     pub(super) fn new(origin: Origin, incoming: Incoming, place: Place) -> Self {
         let head = &origin.head;
-        let whole_as_stored = head.part.is_none() && head.form == Form::Stored;
-        let crc32c = head.metadata.crc32c.filter(|_| whole_as_stored);
+        // GCS has a sum of the whole only; a part that is the whole (`bytes=0-`, as players begin) is checked as well.
+        let whole = head.part.is_none_or(|part| part.span.len() == part.total);
+        let crc32c = head.metadata.crc32c.filter(|_| whole && head.form == Form::Stored);
         Self {
             tally: Tally::new(head.length(), crc32c),
             patience: Patience::new(origin.upstream.stall_timeout),

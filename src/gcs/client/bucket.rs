@@ -6,10 +6,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use http::Uri;
 use http::header::DATE;
-use http_body_util::{BodyExt, Limited};
 use serde::Deserialize;
 use tokio::time::timeout_at;
 
@@ -64,8 +62,8 @@ struct Held {
 impl Client {
     /// A bucket's settings; needs `storage.buckets.get`.
     pub async fn bucket(&self, credential: &Credential, request: &BucketRequest) -> Result<BucketSettings, Error> {
-        let json = self.bucket_json(credential, "bucket", request, &format!("?fields={FIELDS}")).await?;
-        read(&json)
+        let call = self.bucket_call("bucket", request, &format!("?fields={FIELDS}"));
+        self.json(credential, &call, LONGEST, read).await
     }
 
     /// Which of these permissions the credential has in the bucket; needs none.
@@ -77,8 +75,8 @@ impl Client {
     ) -> Result<Vec<String>, Error> {
         let query: Vec<String> = asked.iter().map(|permission| format!("permissions={permission}")).collect();
         let tail = format!("/iam/testPermissions?{}", query.join("&"));
-        let json = self.bucket_json(credential, "permissions", request, &tail).await?;
-        Ok(read::<Held>(&json)?.permissions)
+        let call = self.bucket_call("permissions", request, &tail);
+        Ok(self.json(credential, &call, LONGEST, read::<Held>).await?.permissions)
     }
 
     /// What time it is at GCS, and how long the answer took; asked without a credential, so that it also answers when
@@ -108,24 +106,8 @@ impl Client {
         Err(refusal.error(None, message))
     }
 
-    async fn bucket_json(
-        &self,
-        credential: &Credential,
-        operation: &'static str,
-        request: &BucketRequest,
-        tail: &str,
-    ) -> Result<Bytes, Error> {
-        let upstream = &self.upstream;
-        let deadline = upstream.deadline();
-        let _place = upstream.queue.enter(deadline).await?;
-        let call = Call::bucket(operation, &upstream.endpoint, (&request.bucket, request.project.as_ref()), tail);
-        let answer = upstream.send(credential, &call, deadline).await?;
-        let body = Limited::new(answer.into_body(), LONGEST).collect();
-        let json = timeout_at(deadline, body)
-            .await
-            .map_err(|_| Error::FirstByteTimeout(upstream.first_byte_timeout))?
-            .map_err(Error::Broken)?;
-        Ok(json.to_bytes())
+    fn bucket_call(&self, operation: &'static str, request: &BucketRequest, tail: &str) -> Call {
+        Call::bucket(operation, &self.upstream.endpoint, (&request.bucket, request.project.as_ref()), tail)
     }
 }
 

@@ -10,8 +10,9 @@ use http::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue, RANGE
 use http::{Request, Uri};
 use http_body_util::Empty;
 
+use super::list::ListRequest;
 use super::stat;
-use crate::gcs::Endpoint;
+use crate::gcs::{Endpoint, Error};
 use crate::object::{BucketName, ByteRange, Generation, ObjectName, ProjectId};
 
 const AGENT: &str = concat!("gsgate/", env!("CARGO_PKG_VERSION"));
@@ -27,17 +28,11 @@ pub(super) struct Target {
 
 impl Target {
     fn uri(&self, endpoint: &Endpoint, query: impl fmt::Display) -> Uri {
-        let payer = self.project.as_ref().map(|project| format!("&userProject={}", project.as_str()));
-        let payer = payer.unwrap_or_default();
+        let payer = payer(self.project.as_ref());
         let path = format!("/storage/v1/b/{}/o/{}?{query}{payer}", self.bucket, self.object.as_segment());
-        Uri::builder()
-            .scheme(endpoint.scheme().clone())
-            .authority(endpoint.authority().clone())
-            .path_and_query(path)
-            .build()
-            .expect(
-                "bucket, object and project are encoded or have only legal characters, and their lengths are bounded",
-            )
+        uri(endpoint, path).expect(
+            "bucket, object and project are encoded or have only legal characters, and their lengths are bounded",
+        )
     }
 }
 
@@ -52,6 +47,18 @@ pub(super) struct Call {
 }
 
 impl Call {
+    /// What a refusal means for this request. To a caller that may read but not list, GCS does not say that an object
+    /// is missing: it names the permission to list, which reading an object never needs.
+    pub(super) fn interpret(&self, error: Error) -> Error {
+        let of_an_object = ["read", "stat"].contains(&self.operation);
+        match error {
+            Error::Forbidden { message } if of_an_object && message.contains("storage.objects.list") => {
+                if self.generation.is_some() { Error::Changed } else { Error::NotFound { message } }
+            }
+            error => error,
+        }
+    }
+
     /// The bytes of an object.
     pub(super) fn media(
         endpoint: &Endpoint,
@@ -82,13 +89,9 @@ impl Call {
         (bucket, project): (&BucketName, Option<&ProjectId>),
         tail: impl fmt::Display,
     ) -> Self {
-        let payer = project.map(|project| format!("&userProject={}", project.as_str())).unwrap_or_default();
-        let uri = Uri::builder()
-            .scheme(endpoint.scheme().clone())
-            .authority(endpoint.authority().clone())
-            .path_and_query(format!("/storage/v1/b/{bucket}{tail}{payer}"))
-            .build()
-            .expect("bucket and project have only legal characters, and the tail is a constant");
+        let path = format!("/storage/v1/b/{bucket}{tail}{}", payer(project));
+        let uri =
+            uri(endpoint, path).expect("bucket and project have only legal characters, and the tail is a constant");
         Self { operation, generation: None, uri, headers: headers(project) }
     }
 
@@ -98,6 +101,14 @@ impl Call {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         headers.insert(RANGE, HeaderValue::from_static("bytes=0-0"));
         Self { operation: "signed-url", generation: None, uri, headers }
+    }
+
+    /// A page of a listing; `None` if its offsets and token are longer than any URL may be.
+    pub(super) fn list(endpoint: &Endpoint, request: &ListRequest) -> Option<Self> {
+        let project = request.project.as_ref();
+        let path = format!("/storage/v1/b/{}/o?{}{}", request.bucket, request.query(), payer(project));
+        let uri = uri(endpoint, path).ok()?;
+        Some(Self { operation: "list", generation: None, uri, headers: headers(project) })
     }
 
     /// The same under another name in the metrics.
@@ -122,6 +133,18 @@ impl Call {
         }
         request
     }
+}
+
+fn payer(project: Option<&ProjectId>) -> String {
+    project.map(|project| format!("&userProject={}", project.as_str())).unwrap_or_default()
+}
+
+fn uri(endpoint: &Endpoint, path: String) -> Result<Uri, http::Error> {
+    Uri::builder()
+        .scheme(endpoint.scheme().clone())
+        .authority(endpoint.authority().clone())
+        .path_and_query(path)
+        .build()
 }
 
 fn headers(project: Option<&ProjectId>) -> HeaderMap {

@@ -33,10 +33,12 @@ struct Resource {
     md5_hash: Option<String>,
 }
 
-/// Reads the answer to a metadata request.
+/// Reads the answer to a metadata request. One that ends too early is a broken one, which another attempt may cure.
 pub(super) fn read(json: &[u8]) -> Result<Metadata, Error> {
-    let resource: Resource =
-        serde_json::from_slice(json).map_err(|error| Error::Protocol(format!("unreadable metadata: {error}")))?;
+    let resource: Resource = serde_json::from_slice(json).map_err(|error| match error.is_eof() {
+        true => Error::Broken(error.into()),
+        false => Error::Protocol(format!("unreadable metadata: {error}")),
+    })?;
     let number = |text: &str, name| decimal(text).ok_or_else(|| Error::Protocol(format!("{name} is not a number")));
     let present = |text: Option<String>| text.filter(|text| !text.is_empty());
     Ok(Metadata {
@@ -82,8 +84,7 @@ mod tests {
     #[test]
     fn a_resource_without_its_numbers_is_nonsense() {
         for bad in [
-            &b""[..],
-            b"[]",
+            &b"[]"[..],
             br#"{"metageneration":"3","size":"5"}"#,
             br#"{"generation":1,"metageneration":"3","size":"5"}"#,
             br#"{"generation":"+1","metageneration":"3","size":"5"}"#,
@@ -91,6 +92,9 @@ mod tests {
             br#"{"generation":"1","metageneration":"3","size":"5","crc32c":"x"}"#,
         ] {
             assert!(matches!(read(bad), Err(Error::Protocol(_))), "{}", String::from_utf8_lossy(bad));
+        }
+        for short in [&b""[..], b"{", br#"{"generation":"1","#] {
+            assert!(matches!(read(short), Err(Error::Broken(_))), "{}", String::from_utf8_lossy(short));
         }
     }
 }

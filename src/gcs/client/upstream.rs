@@ -48,14 +48,14 @@ pub(super) struct Upstream {
 
 /// What one logical request has been through.
 #[derive(Default)]
-struct History {
+pub(super) struct History {
     retries: u32,
     renewed: bool,
     raced: bool,
 }
 
 /// One attempt that failed.
-struct Failure {
+pub(super) struct Failure {
     error: Error,
     /// The connection had carried answers before and ended without a byte of this one.
     worn: bool,
@@ -100,8 +100,23 @@ impl Upstream {
         call: &Call,
         deadline: Instant,
     ) -> Result<Response<Incoming>, Error> {
-        let mut history = History::default();
+        self.send_on(&mut self.begin(), credential, call, deadline).await
+    }
+
+    /// One more logical request.
+    pub(super) fn begin(&self) -> History {
         self.budget(Budget::deposit);
+        History::default()
+    }
+
+    /// Sends a call, perhaps not for the first time: what was tried before counts.
+    pub(super) async fn send_on(
+        &self,
+        history: &mut History,
+        credential: &Credential,
+        call: &Call,
+        deadline: Instant,
+    ) -> Result<Response<Incoming>, Error> {
         loop {
             let token = timeout_at(deadline, credential.token()).await.map_err(|_| self.too_late())??;
             let failure = match self.attempt(credential, call, token.as_ref(), deadline).await {
@@ -114,7 +129,7 @@ impl Upstream {
                 self.metrics.upstream_retry("401");
                 continue;
             }
-            self.pause(failure, &mut history, deadline).await?;
+            self.pause(failure, history, deadline).await?;
         }
     }
 
@@ -151,7 +166,7 @@ impl Upstream {
     }
 
     /// Waits until the call may be sent again, or gives the error back.
-    async fn pause(&self, failure: Failure, history: &mut History, deadline: Instant) -> Result<(), Error> {
+    pub(super) async fn pause(&self, failure: Failure, history: &mut History, deadline: Instant) -> Result<(), Error> {
         let Failure { error, worn } = failure;
         if worn && !history.raced {
             history.raced = true;
@@ -198,7 +213,7 @@ impl Upstream {
         self.metrics.upstream_request(call.operation, outcome(answer.status().as_u16()));
         let Some(refusal) = Refusal::of(&answer, SystemTime::now()) else { return Ok(answer) };
         let message = timeout_at(deadline, refusal::message(answer.into_body())).await.unwrap_or_default();
-        Err(refusal.error(call.generation, message).into())
+        Err(call.interpret(refusal.error(call.generation, message)).into())
     }
 
     /// What a failure below HTTP means.

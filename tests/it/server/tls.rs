@@ -28,7 +28,7 @@ fn renew(folder: &Path) -> CertificateDer<'static> {
 fn start() -> (Running, TempDir, CertificateDer<'static>) {
     let folder = tempfile::tempdir().unwrap();
     let certificate = renew(folder.path());
-    let path = |name: &str| format!("{:?}", folder.path().join(name));
+    let path = |name: &str| format!("\"{}\"", folder.path().join(name).display());
     let section = format!(
         "[tls]\ncertificate = {}\nprivate_key = {}\n[limits]\nheader_timeout = \"1s\"",
         path("tls.crt"),

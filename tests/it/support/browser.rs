@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const PROGRAMS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 const HOW_TO_INSTALL: &str = "install it with: apt-get install -y chromium";
 

@@ -76,7 +76,10 @@ impl Client {
         let stream = TcpStream::connect(self.address).await.unwrap();
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
-        let mut request = Request::builder().method(method).uri(target).header("host", "gateway.test");
+        let mut request = Request::builder().method(method).uri(target);
+        if headers.iter().all(|(name, _)| *name != "host") {
+            request = request.header("host", "gateway.test");
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
