@@ -10,7 +10,9 @@ mod storage;
 
 use serde::Serialize;
 
-pub(super) use self::contents::{Contents, outcome as contents};
+pub(super) use self::contents::{Contents, near, outcome as contents};
+pub(super) use self::credential::token_creator;
+pub(super) use self::storage::{LOUD_SKEW, binding, clock, consumer, missing};
 use super::scene::{Asked, Scene};
 use crate::gcs;
 
@@ -173,7 +175,11 @@ pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 /// A shell word: in quotes where it needs them.
 pub(super) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! A row of the table: what was checked, how it went, and what to do if it went badly.
 
 use std::fmt;
-use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -98,7 +97,7 @@ impl fmt::Display for State {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Row {
     /// The connection's name.
-    pub connection: Arc<str>,
+    pub connection: String,
     /// What was checked.
     pub check: Check,
     /// The same for people.
@@ -138,7 +137,7 @@ impl Outcome {
     }
 
     /// The row.
-    pub(super) fn row(self, connection: Arc<str>, check: Check) -> Row {
+    pub(super) fn row(self, connection: String, check: Check) -> Row {
         let Self { state, finding, diagnosis } = self;
         Row { connection, check, name: check.title(), state, finding: one_line(&finding), diagnosis }
     }

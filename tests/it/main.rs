@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod check;
 mod cli;
 mod cors;
 mod credentials;

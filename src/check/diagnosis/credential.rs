@@ -38,9 +38,12 @@ pub(super) fn diagnose(error: &Error, asked: Asked, scene: &Scene) -> Diagnosis 
                 "IAM" => "iamcredentials.googleapis.com",
                 service => service,
             };
-            let mut diagnosis = network::diagnose(source.as_ref(), host, scene);
-            diagnosis.cause = format!("{service}: {}", diagnosis.cause);
-            diagnosis
+            let found = network::diagnose(source.as_ref(), host, scene);
+            let through_proxy = scene.proxied && host.ends_with(".googleapis.com") && found.fault != Fault::Tls;
+            if through_proxy {
+                return network::proxy(&format!("{service} is asked through it, {text}"), host);
+            }
+            Diagnosis { cause: format!("{service}: {}", found.cause), ..found }
         }
         Error::Refused { service, status, reason } => refused(service, *status, reason, asked, scene),
         Error::Subject { .. } => Diagnosis::new(Fault::SubjectToken, text).remedy(
@@ -121,7 +124,9 @@ fn refused(service: &str, status: u16, reason: &str, asked: Asked, scene: &Scene
         _ => grant(reason, scene),
     };
     by_service.unwrap_or_else(|| match status {
-        408 | 429 | 500..=599 => Diagnosis::new(Fault::Busy, said).remedy("Google's service is busy; check again later."),
+        408 | 429 | 500..=599 => {
+            Diagnosis::new(Fault::Busy, said).remedy("Google's service is busy; check again later.")
+        }
         401 => token_rejected(&said, scene),
         407 => Diagnosis::new(Fault::Proxy, said).remedy("The proxy asks for a password; correct HTTPS_PROXY."),
         300..=399 => Diagnosis::new(Fault::Proxy, said)
@@ -136,11 +141,11 @@ fn grant(reason: &str, scene: &Scene) -> Option<Diagnosis> {
     let text = reason.to_ascii_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     if has(&["account not found", "disabled", "account has been deleted"]) {
-        let diagnosis =
-            Diagnosis::new(Fault::AccountGone, format!("the account was disabled or deleted ({reason})"));
+        let diagnosis = Diagnosis::new(Fault::AccountGone, format!("the account was disabled or deleted ({reason})"));
         return Some(
-            enable(diagnosis.remedy("Enable the account again, or make another one and a key for it."), scene)
-                .command(format!("gcloud iam service-accounts undelete UNIQUE_ID  # within 30 days of {}", scene.email())),
+            enable(diagnosis.remedy("Enable the account again, or make another one and a key for it."), scene).command(
+                format!("gcloud iam service-accounts undelete UNIQUE_ID  # within 30 days of {}", scene.email()),
+            ),
         );
     }
     if has(&["jwt signature", "invalid_signature", "no matching key", "invalid key"]) {
@@ -182,7 +187,8 @@ fn federation(reason: &str, scene: &Scene) -> Option<Diagnosis> {
                 ),
         );
     }
-    if ["invalid_grant", "attribute condition", "subject", "unauthorized_client"].iter().any(|word| text.contains(word)) {
+    if ["invalid_grant", "attribute condition", "subject", "unauthorized_client"].iter().any(|word| text.contains(word))
+    {
         return Some(
             Diagnosis::new(Fault::FederationSubject, format!("the pool does not accept the workload's token ({reason})"))
                 .remedy("The token has ended, is of another issuer, or the provider's mapping or condition excludes its subject.")

@@ -11,13 +11,11 @@ pub(super) fn diagnose(error: &(dyn StdError + 'static), authority: &str, scene:
     let text = chain(error);
     let said = text.to_ascii_lowercase();
     let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
-    let proxy = "HTTPS_PROXY is set, but reads from GCS go straight to it: let this machine reach GCS directly, or set \
+    let unproxied = "HTTPS_PROXY is set, but reads from GCS go straight to it: let this machine reach GCS directly, or set \
                  gcs.connect_to to a Private Google Access address.";
-    let with_proxy = |diagnosis: Diagnosis| if scene.proxied { diagnosis.remedy(proxy) } else { diagnosis };
+    let with_proxy = |diagnosis: Diagnosis| if scene.proxied { diagnosis.remedy(unproxied) } else { diagnosis };
     if ["proxy", "tunnel"].iter().any(|word| said.contains(word)) {
-        return Diagnosis::new(Fault::Proxy, format!("the proxy that HTTPS_PROXY or HTTP_PROXY names fails: {text}"))
-            .remedy("Correct HTTPS_PROXY, or name the host in NO_PROXY so that it is reached directly.")
-            .command(format!("export NO_PROXY={host}"));
+        return proxy(&text, host);
     }
     if is_tls(error) || ["certificate", "handshake"].iter().any(|word| said.contains(word)) {
         return Diagnosis::new(Fault::Tls, format!("the TLS connection to {authority} fails: {text}"))
@@ -27,8 +25,9 @@ pub(super) fn diagnose(error: &(dyn StdError + 'static), authority: &str, scene:
     }
     if ["dns", "lookup", "resolve", "name or service"].iter().any(|word| said.contains(word)) {
         return with_proxy(
-            Diagnosis::new(Fault::Dns, format!("the name {host} is not known to this machine's DNS: {text}"))
-                .remedy("Check gcs.endpoint for a typo, and this machine's DNS (in a VPC: the zone for googleapis.com)."),
+            Diagnosis::new(Fault::Dns, format!("the name {host} is not known to this machine's DNS: {text}")).remedy(
+                "Check gcs.endpoint for a typo, and this machine's DNS (in a VPC: the zone for googleapis.com).",
+            ),
         )
         .command(format!("getent hosts {host}"));
     }
@@ -42,6 +41,13 @@ pub(super) fn diagnose(error: &(dyn StdError + 'static), authority: &str, scene:
         Diagnosis::new(Fault::Connect, format!("nobody can be connected to at {authority}: {text}"))
             .remedy("Check gcs.endpoint, gcs.connect_to and STORAGE_EMULATOR_HOST, and that a route leads there."),
     )
+}
+
+/// The proxy that the environment names does not lead to `host`.
+pub(super) fn proxy(text: &str, host: &str) -> Diagnosis {
+    Diagnosis::new(Fault::Proxy, format!("the proxy that HTTPS_PROXY or HTTP_PROXY names fails: {text}"))
+        .remedy("Correct HTTPS_PROXY, or name the host in NO_PROXY so that it is reached directly.")
+        .command(format!("export NO_PROXY={host}"))
 }
 
 fn with_port(authority: &str) -> String {
@@ -63,7 +69,7 @@ fn is_tls(error: &(dyn StdError + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
         let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if error.is::<rustls::Error>() || inside.is_some_and(|inside| inside.is::<rustls::Error>()) {
+        if error.is::<rustls::Error>() || matches!(inside, Some(inside) if inside.is::<rustls::Error>()) {
             return true;
         }
         cause = error.source();

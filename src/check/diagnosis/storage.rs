@@ -30,9 +30,9 @@ pub(super) fn diagnose(error: &Error, asked: Asked, scene: &Scene) -> Diagnosis 
             .remedy(format!("Whoever answers at {} is not GCS: check gcs.endpoint and gcs.connect_to.", scene.endpoint))
             .remedy("A proxy or a captive portal on the way may answer in its place."),
         Error::Throttled { .. } | Error::Unavailable { .. } | Error::Overloaded { .. } => {
-            Diagnosis::new(Fault::Busy, chain(error)).remedy("GCS is busy or down; check again later.").remedy(
-                "See https://status.cloud.google.com for the bucket's region.",
-            )
+            Diagnosis::new(Fault::Busy, chain(error))
+                .remedy("GCS is busy or down; check again later.")
+                .remedy("See https://status.cloud.google.com for the bucket's region.")
         }
         Error::FirstByteTimeout(_) | Error::Stalled(_) | Error::Broken(_) | Error::EndedEarly { .. } => {
             Diagnosis::new(Fault::Interrupted, chain(error))
@@ -58,10 +58,13 @@ fn forbidden(message: &str, asked: Asked, scene: &Scene) -> Diagnosis {
         return ip_filter(asked, scene);
     }
     if has(&["billing account", "accountdisabled", "billing is disabled", "billing to be enabled"]) {
-        return Diagnosis::new(Fault::BillingDisabled, format!("billing is off in the bucket's project ({})", said(message)))
-            .remedy("Link the project to an open billing account; the objects are kept for a while.")
-            .command("gcloud billing accounts list")
-            .command("gcloud billing projects link PROJECT_OF_THE_BUCKET --billing-account=ACCOUNT_ID");
+        return Diagnosis::new(
+            Fault::BillingDisabled,
+            format!("billing is off in the bucket's project ({})", said(message)),
+        )
+        .remedy("Link the project to an open billing account; the objects are kept for a while.")
+        .command("gcloud billing accounts list")
+        .command("gcloud billing projects link PROJECT_OF_THE_BUCKET --billing-account=ACCOUNT_ID");
     }
     if has(&["serviceusage.services.use", "user_project_denied"]) {
         let project = scene.project.as_deref().unwrap_or("PROJECT");
@@ -185,7 +188,10 @@ fn refused(message: &str, scene: &Scene) -> Diagnosis {
         .command(consumer(project, &scene.member()));
     }
     if ["signature expired", "expiredtoken", "too far in the future"].iter().any(|words| text.contains(words)) {
-        return clock(scene.skew.unwrap_or(Skew::Behind(Duration::ZERO)), Some("GCS says that the signed URL has expired"));
+        return clock(
+            scene.skew.unwrap_or(Skew::Behind(Duration::ZERO)),
+            Some("GCS says that the signed URL has expired"),
+        );
     }
     if text.contains("project") {
         return Diagnosis::new(Fault::PayerDenied, format!("GCS does not take the project ({})", said(message)))
@@ -210,14 +216,13 @@ pub(in crate::check) fn clock(skew: Skew, what: Option<&str>) -> Diagnosis {
         .command("chronyc makestep")
 }
 
-/// The first `storage.x.y` in GCS's text.
+/// The first `storage.objects.get` or the like in GCS's text.
 fn named_permission(message: &str) -> Option<&str> {
-    let at = message.find("storage.")?;
-    let word = |c: char| c.is_ascii_alphabetic() || c == '.';
+    let starts = ["storage.objects.", "storage.buckets.", "storage.managedFolders.", "storage.folders."];
+    let at = starts.iter().filter_map(|start| message.find(start)).min()?;
     let rest = &message[at..];
-    let end = rest.find(|c| !word(c)).unwrap_or(rest.len());
-    let name = rest[..end].trim_end_matches('.');
-    (name.split('.').count() == 3).then_some(name)
+    let end = rest.find(|c: char| !c.is_ascii_alphabetic() && c != '.').unwrap_or(rest.len());
+    Some(rest[..end].trim_end_matches('.'))
 }
 
 /// GCS's text, shortened; of XML only code and message.
