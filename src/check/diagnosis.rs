@@ -183,4 +183,4 @@ pub(super) fn quoted(word: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::check) mod tests;

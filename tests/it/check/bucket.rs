@@ -79,7 +79,7 @@ async fn an_empty_prefix_brings_a_near_miss() {
 #[tokio::test]
 async fn a_prefix_without_its_slash_is_noticed() {
     let mut desk = Desk::new().await;
-    desk.bucket().put("data2/b.png", Object::new("pixels"));
+    desk.bucket().put("data2/b.png", Object::bytes("pixels"));
     desk.connection = "uri = \"gs://test-media/data\"".to_owned();
     let verdict = desk.check().await;
     verdict.assert("warn", "objects", "prefix-without-slash", &["data2/b.png", "gs://test-media/data/"]);
@@ -100,13 +100,13 @@ async fn a_filter_that_matches_nothing_and_names_no_url_can_carry_are_told() {
     desk.assert_fails("objects", "filter-matches-nothing", &["recursive = true"]).await;
     desk.connection = "uri = \"gs://test-media/data/\"".to_owned();
 
-    desk.bucket().put("data/../b.png", Object::new("pixels"));
+    desk.bucket().put("data/../b.png", Object::bytes("pixels"));
     desk.check().await.assert("warn", "objects", "unservable-names", &["data/../b.png", "rename"]);
     desk.bucket().remove("data/../b.png");
     desk.bucket().remove("data/a.png");
-    desk.bucket().put("data/", Object::new(""));
+    desk.bucket().put("data/", Object::bytes(""));
     desk.assert_fails("objects", "empty-prefix", &["data/"]).await;
-    desk.bucket().put("data/a.png", Object::new("pixels"));
+    desk.bucket().put("data/a.png", Object::bytes("pixels"));
     desk.bucket().empty_pages(true);
     desk.assert_green().await;
 }

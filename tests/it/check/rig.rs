@@ -36,7 +36,7 @@ impl Desk {
     }
 
     pub(super) fn over(gcs: Emulator) -> Self {
-        gcs.bucket(BUCKET).put("data/a.png", Object::new("pixels"));
+        gcs.bucket(BUCKET).put("data/a.png", Object::bytes("pixels"));
         let desk = Self {
             storage: format!("endpoint = {:?}\ntrusted_hosts = [\"{}\"]", gcs.endpoint(), gcs.address()),
             gcs,
