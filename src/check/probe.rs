@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::diagnosis::{self, Diagnosis, Fault};
-use super::row::{Check, Outcome, Row, State};
+use super::row::{Check, Outcome, Row};
 use super::scene::{Asked, Scene, Skew};
 use super::settings::{self, Redirects};
 use super::{Common, diagnosis::diagnose};
@@ -259,14 +259,17 @@ impl Probe {
 
     pub(super) fn failed(&self, what: &str, error: &gcs::Error, asked: Asked) -> Outcome {
         let diagnosis = diagnose(error, asked, &self.scene);
-        Outcome { state: State::Fail, finding: format!("{what}: {}", short(error)), diagnosis: Some(diagnosis) }
+        Outcome::fail(format!("{what}{}", short(error)), diagnosis)
     }
 }
 
-/// The error without GCS's own text, which stands in the cause.
+/// The error without what stands in the cause: GCS's own text, and what the credential says.
 fn short(error: &gcs::Error) -> String {
+    if matches!(error, gcs::Error::Credential(_) | gcs::Error::Signature(_)) {
+        return String::new();
+    }
     let text = error.to_string();
-    text.split_once("): ").map_or(text.clone(), |(head, _)| format!("{head})"))
+    text.split_once("): ").map_or_else(|| format!(": {text}"), |(head, _)| format!(": {head})"))
 }
 
 fn describe(identity: &Identity) -> String {

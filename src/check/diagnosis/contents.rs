@@ -171,18 +171,18 @@ pub(in crate::check) fn near(wanted: &str, there: &[String]) -> Vec<String> {
         last.chars().filter(|c| c.is_alphanumeric()).collect()
     };
     let target = plain(wanted);
-    let mut found: Vec<(usize, &String)> = there
+    let mut found: Vec<(usize, usize, &String)> = there
         .iter()
         .filter_map(|name| {
             let candidate = plain(name);
             let off = distance(&target, &candidate);
             let close = off <= 2.min(target.chars().count() / 2);
             let longer = !target.is_empty() && candidate.starts_with(&target);
-            (close || longer).then_some((if close { off } else { 3 }, name))
+            (close || longer).then_some((if close { off } else { 3 }, name.len(), name))
         })
         .collect();
     found.sort();
-    found.into_iter().map(|(_, name)| name.clone()).collect()
+    found.into_iter().map(|(.., name)| name.clone()).collect()
 }
 
 /// How many letters have to be changed, added or left out (Levenshtein); long names are cut.

@@ -175,7 +175,7 @@ fn federation(reason: &str, scene: &Scene) -> Option<Diagnosis> {
     let file = scene.file.as_ref().map_or_else(|| "the credential file".to_owned(), |path| path.display().to_string());
     let describe = "gcloud iam workload-identity-pools providers describe PROVIDER --workload-identity-pool=POOL \
                     --location=global --format='yaml(oidc,attributeMapping,attributeCondition,disabled)'";
-    if text.contains("invalid_target") || text.contains("audience") {
+    if ["invalid_target", "audience in", "expected audience"].iter().any(|words| text.contains(words)) {
         return Some(
             Diagnosis::new(Fault::FederationAudience, format!("the federation's audience does not fit ({reason})"))
                 .remedy(format!("Make \"audience\" in {file} name the project number, pool and provider that exist."))

@@ -18,7 +18,7 @@ async fn a_bad_key_file_is_told_apart_and_a_good_one_is_green() {
         key.to_string()
     };
     let pem = key["private_key"].as_str().unwrap();
-    let create = format!("keys create {} --iam-account={}", desk.key_path().display(), desk.gcs.email());
+    let create = format!("keys create key.json --iam-account={}", desk.gcs.email());
     let unnamed = "gcloud iam service-accounts keys create";
     for (text, fault, words) in [
         ("not json".to_owned(), "not-json", ["line 1", unnamed]),
