@@ -83,7 +83,7 @@ impl App {
         let front = Front(Arc::new(ArcSwap::from_pointee(gateway)));
         let in_force = Arc::new(ArcSwap::from_pointee(resolved.redacted.clone()));
         let parts = Parts { metrics, readiness, front, in_force };
-        let reloader = Reloader::new(source, resolved, parts.clone());
+        let reloader = Reloader::new(source, resolved, parts.clone(), public.tls().cloned());
         Ok(Self { public, admin, parts, reloader })
     }
 

@@ -159,20 +159,24 @@ impl Gateway {
                 _ => decision,
             }
         };
+        if let Verdict::Final(_) = verdict {
+            exchange.decided(decision_for(0));
+        }
         let decided = match decision_for(0) {
             redirect @ Decision::SignedUrl(_) => redirect,
             Decision::Proxy(_) => {
                 let source = Source { client: &self.client, cache: &self.metadata, connection, object };
                 match proxy::deliver(source, admitted, fetch, exchange, decision_for).await? {
-                    Opened::Answer(response, decision) => return Ok(labelled(response, decision, exchange)),
+                    Opened::Answer(response, decision) => {
+                        exchange.decided(decision);
+                        return Ok(response);
+                    }
                     Opened::Redirect(decision) => decision,
                 }
             }
         };
-        let response =
-            signed_url::redirect(&self.signed_urls, &self.endpoint, connection, (object, SystemTime::now()), admitted)
-                .await?;
-        Ok(labelled(response, decided, exchange))
+        exchange.decided(decided);
+        signed_url::redirect(&self.signed_urls, &self.endpoint, connection, (object, SystemTime::now()), admitted).await
     }
 
     fn readiness(&self, method: &Method) -> Response<Body> {
@@ -187,15 +191,6 @@ impl Gateway {
 /// Whose cross-origin rules apply: the connection's once the client is admitted to it.
 struct Scope<'a> {
     cors: &'a Cors,
-}
-
-/// Says in the answer and in the log how it was delivered.
-fn labelled(mut response: Response<Body>, decision: Decision, exchange: &mut Exchange) -> Response<Body> {
-    exchange.decided(decision);
-    if let Ok(value) = HeaderValue::try_from(decision.to_string()) {
-        response.headers_mut().insert(X_GSGATE_DELIVERY, value);
-    }
-    response
 }
 
 fn refuse(rejection: Rejection, exchange: &mut Exchange) -> Response<Body> {
@@ -245,6 +240,11 @@ fn page(method: &Method, status: StatusCode, text: &'static str) -> Response<Bod
 fn finish(headers: &mut http::HeaderMap, exchange: &Exchange) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+    if let Some(decision) = exchange.decision()
+        && let Ok(value) = HeaderValue::try_from(decision.to_string())
+    {
+        headers.insert(X_GSGATE_DELIVERY, value);
+    }
     if let Ok(id) = HeaderValue::from_str(exchange.request_id().as_str()) {
         headers.insert(X_REQUEST_ID, id);
     }

@@ -129,7 +129,11 @@ impl Server {
     pub async fn run<S: Service>(self, service: S, shutdown: CancellationToken) -> Drained {
         let permits = Arc::new(Semaphore::new(self.config.limits.max_connections.min(Semaphore::MAX_PERMITS)));
         let drain_timeout = self.config.drain_timeout;
-        let watching = self.tls.clone().zip(self.watch).map(|(tls, watch)| tokio::spawn(watch_certificate(tls, watch)));
+        let watching = self
+            .tls
+            .clone()
+            .zip(self.watch)
+            .map(|(tls, watch)| tokio::spawn(watch_certificate(tls, watch, self.metrics.clone())));
         let shared = Arc::new(Shared::new(service, self.config, self.tls, self.metrics));
         let (acceptors, connections) = (TaskTracker::new(), TaskTracker::new());
         for listener in self.listeners {
@@ -205,12 +209,16 @@ impl<S: Service> Door<S> {
     }
 }
 
-async fn watch_certificate(tls: Tls, mut watch: Watch) {
+async fn watch_certificate(tls: Tls, mut watch: Watch, metrics: Metrics) {
     loop {
         watch.changed().await;
         match tls.reload() {
-            Ok(()) => tracing::info!("new certificate in force"),
+            Ok(()) => {
+                metrics.config_reload("ok");
+                tracing::info!("new certificate in force");
+            }
             Err(error) => {
+                metrics.config_reload("refused");
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(error, "new certificate refused, the old one stays in force");
             }

@@ -12,8 +12,8 @@ use tokio::sync::Notify;
 use super::assemble::assemble;
 use super::{Parts, StartError};
 use crate::config::{Config, ConfigError, Environment, Resolved};
-use crate::server::TlsConfig;
 use crate::server::watch::Watch;
+use crate::server::{Tls, TlsConfig};
 
 /// How often the files are looked at.
 const POLL: Duration = Duration::from_secs(5);
@@ -73,12 +73,14 @@ pub(super) struct Reloader {
     source: Source,
     current: Resolved,
     parts: Parts,
+    /// The public listener's.
+    tls: Option<Tls>,
     asked: Arc<Notify>,
 }
 
 impl Reloader {
-    pub(super) fn new(source: Source, current: Resolved, parts: Parts) -> Self {
-        Self { source, current, parts, asked: Arc::new(Notify::new()) }
+    pub(super) fn new(source: Source, current: Resolved, parts: Parts, tls: Option<Tls>) -> Self {
+        Self { source, current, parts, tls, asked: Arc::new(Notify::new()) }
     }
 
     pub(super) fn handle(&self) -> ReloadHandle {
@@ -116,6 +118,11 @@ impl Reloader {
         }
         let Parts { metrics, readiness, .. } = &self.parts;
         let gateway = assemble(&resolved, self.source.environment(), metrics, readiness).await?;
+        // Last, since it takes effect at once if the files are good.
+        if let Some(Err(error)) = self.tls.as_ref().map(Tls::reload) {
+            let key = vec!["server".to_owned(), "tls".to_owned()];
+            return Err(resolved.origin.error(key, format!("{:#}", anyhow::Error::new(error))).into());
+        }
         self.parts.front.0.store(Arc::new(gateway));
         self.parts.in_force.store(Arc::new(resolved.redacted.clone()));
         self.current = resolved;

@@ -38,6 +38,8 @@ pub(super) async fn run(arguments: Arguments, environment: Environment) -> Resul
     let source = Source::file(arguments.config.config, environment);
     let log = source.load()?.config.log;
     telemetry::init(&log, project).map_err(Failure::runtime)?;
+    // Before anybody is told that the gateway is there: a signal that nobody takes ends the process.
+    let signals = signals()?;
     let app = App::build(source).await?;
     for address in app.public_addrs() {
         tracing::info!(%address, "serving");
@@ -45,12 +47,16 @@ pub(super) async fn run(arguments: Arguments, environment: Environment) -> Resul
     for address in app.admin_addrs() {
         tracing::info!(%address, "admin listener");
     }
-    until_signalled(app).await
+    until_signalled(app, signals).await
+}
+
+/// Takes over the signals.
+pub(super) fn signals() -> Result<Signals, Failure> {
+    Signals::install().map_err(|error| Failure::runtime(format!("cannot take signals: {error}")))
 }
 
 /// The first SIGTERM or SIGINT drains, the second ends at once; SIGHUP reloads.
-pub(super) async fn until_signalled(app: App) -> Result<(), Failure> {
-    let signals = Signals::install().map_err(|error| Failure::runtime(format!("cannot take signals: {error}")))?;
+pub(super) async fn until_signalled(app: App, signals: Signals) -> Result<(), Failure> {
     let shutdown = CancellationToken::new();
     let reload = app.reload_handle();
     let conductor = signals.conduct(shutdown.clone(), move || reload.reload());

@@ -26,6 +26,7 @@ pub struct Exchange {
     to_head: Option<Duration>,
     ending: Option<Outcome>,
     announced: Option<u64>,
+    decision: Option<Decision>,
     event: AccessEvent,
 }
 
@@ -40,6 +41,7 @@ impl Exchange {
             to_head: None,
             ending: None,
             announced: None,
+            decision: None,
             event: AccessEvent {
                 request_id: RequestId::of(&head.headers),
                 trace: Trace::of(&head.headers),
@@ -108,11 +110,17 @@ impl Exchange {
     pub fn decided(&mut self, decision: Decision) {
         self.event.delivery = decision.delivery();
         self.event.reason = decision.reason().as_str();
+        self.decision = Some(decision);
+    }
+
+    /// The decision, once there is one.
+    pub fn decision(&self) -> Option<Decision> {
+        self.decision
     }
 
     /// The request is refused.
     pub fn rejected(&mut self, rejection: &Rejection) {
-        self.event.reason = rejection.code();
+        self.event.reason = rejection.reason();
     }
 
     /// The answer's head is ready; `announced` is its body's length, if known.

@@ -92,6 +92,17 @@ impl Rejection {
         self.answer().code
     }
 
+    /// The word for the log and the metrics; it tells apart what looks the same to the client.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::ClientAddr(_) => "unknown-client",
+            Self::Denied(_) => "denied",
+            Self::NoSuchRoute => "no-such-connection",
+            Self::Outside => "outside-filter",
+            other => other.code(),
+        }
+    }
+
     /// The HTTP answer, without CORS headers.
     pub fn into_response(self, request_id: &str) -> Response<Body> {
         let Answer { status, code, message } = self.answer();

@@ -21,8 +21,9 @@ mod upstream;
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use http_body_util::{BodyExt, Limited};
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use crate::gcs::{Config, Credential, Error};
 use crate::metrics::Metrics;
@@ -136,11 +137,16 @@ impl Client {
         let mut history = upstream.begin();
         loop {
             let answer = upstream.send_on(&mut history, credential, call, deadline).await?;
+            if answer.status() != StatusCode::OK {
+                return Err(Error::Protocol(format!("unexpected status {}", answer.status().as_u16())));
+            }
             let body = Limited::new(answer.into_body(), longest).collect();
-            let outcome = match timeout_at(deadline, body).await {
+            // It is small: silence in it is no other than silence in an object's bytes.
+            let outcome = match timeout_at(deadline.min(Instant::now() + upstream.stall_timeout), body).await {
                 Ok(Ok(json)) => read(&json.to_bytes()),
                 Ok(Err(error)) => Err(Error::Broken(error)),
-                Err(_) => return Err(Error::FirstByteTimeout(upstream.first_byte_timeout)),
+                Err(_) if Instant::now() >= deadline => Err(Error::FirstByteTimeout(upstream.first_byte_timeout)),
+                Err(_) => Err(Error::Stalled(upstream.stall_timeout)),
             };
             match outcome {
                 Ok(told) => return Ok(told),

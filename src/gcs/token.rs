@@ -23,6 +23,8 @@ const EARLY: Duration = Duration::from_mins(4);
 const MARGIN: Duration = Duration::from_secs(10);
 /// Short-lived tokens are not asked for again at once.
 const REST: Duration = Duration::from_secs(10);
+/// A token that is refused at this age was never any good; an older one has worked, and something changed.
+const YOUNG: Duration = Duration::from_secs(30);
 const FIRST_BACK_OFF: Duration = Duration::from_millis(500);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(30);
 
@@ -50,6 +52,7 @@ pub struct Token {
     authorization: HeaderValue,
     slot: Slot,
     number: u64,
+    issued_at: SystemTime,
     renew_at: SystemTime,
     expires_at: SystemTime,
 }
@@ -138,9 +141,11 @@ impl Tokens {
     pub(crate) fn invalidate(&self, token: &Token) {
         let state = self.state(token.slot);
         let before = state.refused.fetch_max(token.number, Ordering::AcqRel);
-        if before > 0 && before + 1 == token.number {
-            // The token's successor was refused as well: another at once would be refused too.
-            state.fail(self.environment.now(), Arc::new(Error::Rejected));
+        let now = self.environment.now();
+        let is_new = now < token.issued_at + YOUNG;
+        if before > 0 && before + 1 == token.number && is_new {
+            // The token's successor was refused as soon as it was made: another at once would be refused too.
+            state.fail(now, Arc::new(Error::Rejected));
         }
     }
 
@@ -187,7 +192,7 @@ impl Token {
         let expires_at = fresh.expires_at;
         let life = expires_at.duration_since(now).unwrap_or_default();
         let renew_at = now + life.saturating_sub(EARLY).max(REST.min(life / 2));
-        Ok(Self { authorization, slot, number, renew_at, expires_at })
+        Ok(Self { authorization, slot, number, issued_at: now, renew_at, expires_at })
     }
 }
 

@@ -228,12 +228,11 @@ async fn answer<S: Service>(
 ) -> Response<Outgoing<S::Body>> {
     let (head, body) = request.into_parts();
     let is_head = head.method == Method::HEAD;
-    let response = match request_head::check(&head) {
-        Err(malformed) => refusal::answer(&head, malformed, peer).map(|body| Outgoing::refused(body, exchange)),
-        Ok(()) => {
-            let response = service.handle(Request::from_parts(head, body), peer).await;
-            response.map(|body| Outgoing::served(body, exchange))
-        }
+    let response = if let Err(malformed) = request_head::check(&head) {
+        refusal::answer(&head, malformed, peer).map(|body| Outgoing::refused(body, exchange))
+    } else {
+        let response = service.handle(Request::from_parts(head, body), peer).await;
+        response.map(|body| Outgoing::served(body, exchange))
     };
     if is_head { headless(response) } else { response }
 }

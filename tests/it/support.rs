@@ -1,10 +1,12 @@
 //! What the black-box tests share: a real gateway in front of an emulated GCS, and a plain client.
 
+pub mod binary;
 pub mod browser;
 pub mod client;
 pub mod gateway;
 pub mod log;
 
+pub use binary::{Binary, Memory};
 pub use client::{Answer, Client};
 pub use gateway::{BUCKET, Builder, TestGateway};
 pub use log::Log;

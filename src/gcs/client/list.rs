@@ -146,8 +146,14 @@ struct Item {
 
 /// Reads a page.
 pub(super) fn read(json: &[u8]) -> Result<ListPage, Error> {
-    let resource: Resource =
-        serde_json::from_slice(json).map_err(|error| Error::Protocol(format!("unreadable listing: {error}")))?;
+    let resource: Resource = serde_json::from_slice(json).map_err(|error| {
+        // A page that stops in the middle is one that broke: it can be had again.
+        if error.is_eof() {
+            Error::Broken(error.into())
+        } else {
+            Error::Protocol(format!("unreadable listing: {error}"))
+        }
+    })?;
     let items = resource.items.into_iter().map(Item::listed).collect::<Result<_, _>>()?;
     let next = resource.next_page_token.filter(|token| !token.is_empty());
     Ok(ListPage { items, prefixes: resource.prefixes, next })
@@ -226,8 +232,7 @@ mod tests {
     #[test]
     fn nonsense_is_not_believed() {
         for bad in [
-            &b""[..],
-            b"[]",
+            &b"[]"[..],
             br#"{"items":{}}"#,
             br#"{"items":[{"name":"a"}]}"#,
             br#"{"items":[{"name":"","size":"1","generation":"1","metageneration":"1"}]}"#,
@@ -237,5 +242,6 @@ mod tests {
         ] {
             assert!(matches!(read(bad), Err(Error::Protocol(_))), "{}", String::from_utf8_lossy(bad));
         }
+        assert!(matches!(read(br#"{"items":["#), Err(Error::Broken(_))));
     }
 }

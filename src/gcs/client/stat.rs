@@ -35,10 +35,14 @@ struct Resource {
 
 /// Reads the answer to a metadata request. One that ends too early is a broken one, which another attempt may cure.
 pub(super) fn read(json: &[u8]) -> Result<Metadata, Error> {
-    let resource: Resource = serde_json::from_slice(json).map_err(|error| match error.is_eof() {
-        true => Error::Broken(error.into()),
-        false => Error::Protocol(format!("unreadable metadata: {error}")),
-    })?;
+    let unreadable = |error: serde_json::Error| {
+        if error.is_eof() {
+            Error::Broken(error.into())
+        } else {
+            Error::Protocol(format!("unreadable metadata: {error}"))
+        }
+    };
+    let resource: Resource = serde_json::from_slice(json).map_err(unreadable)?;
     let number = |text: &str, name| decimal(text).ok_or_else(|| Error::Protocol(format!("{name} is not a number")));
     let present = |text: Option<String>| text.filter(|text| !text.is_empty());
     Ok(Metadata {

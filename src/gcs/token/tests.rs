@@ -139,6 +139,18 @@ async fn a_second_refusal_in_a_row_slows_down() {
 }
 
 #[tokio::test]
+async fn a_refusal_long_after_another_is_mended_at_once() {
+    let bench = Bench::new();
+    for expected in ["Bearer t1", "Bearer t2", "Bearer t3"] {
+        assert_eq!(bench.get().await, Ok(expected.into()));
+        bench.pass(YOUNG);
+        let load = || async { panic!("there is a token") };
+        let token = bench.tokens.get(Slot::Reading, load).await.expect("a token");
+        bench.tokens.invalidate(&token);
+    }
+}
+
+#[tokio::test]
 async fn a_failure_is_told_at_once_until_it_is_time_to_try_again() {
     let bench = Bench::new();
     let error = Err("x answered nonsense: y".to_owned());

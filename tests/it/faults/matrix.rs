@@ -102,11 +102,11 @@ async fn every_cell(wire: Wire) {
     }
 }
 
-/// All cells of one fault, on a gateway of their own: the retry budget is one of the things that decide.
+/// All cells of one fault. Each place has a gateway of its own, so that the retry budget decides nothing.
 async fn row(gcs: Emulator, packed: &[u8], wire: Wire, wrong: Wrong) -> BTreeMap<End, usize> {
-    let gateway = Builder::over(gcs).sections(LIMITS).start().await;
     let mut ends = BTreeMap::new();
     for place in PLACES {
+        let gateway = Builder::over(gcs.clone()).sections(LIMITS).start().await;
         for asked in ASKED {
             let end = cell(&gateway, packed, wire, (wrong, place, asked)).await;
             let told = format!("{wire:?} {wrong:?} {place:?} {asked:?}");
@@ -118,8 +118,8 @@ async fn row(gcs: Emulator, packed: &[u8], wire: Wire, wrong: Wrong) -> BTreeMap
             }
             *ends.entry(end).or_default() += 1;
         }
+        at_rest(&gateway).await;
     }
-    at_rest(&gateway).await;
     ends
 }
 
@@ -151,7 +151,7 @@ async fn cell(gateway: &TestGateway, packed: &[u8], wire: Wire, (wrong, place, a
     let got = wire.send(gateway.client.address, method, &format!("/media/{name}"), headers).await;
     let Some(got) = got else {
         // What breaks in the first bytes may break the connection before the head is out.
-        assert!((wrong, asked) == (Wrong::Corrupt, Asked::Decompressed), "{name}: no answer at all");
+        assert!(wrong == Wrong::Corrupt, "{name}: no answer at all");
         return End::Broken;
     };
     judge(&name, &got, &whole, (wrong, asked))

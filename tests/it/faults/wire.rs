@@ -35,13 +35,11 @@ impl Wire {
         let (head, mut incoming) = response.into_parts();
         let (mut body, mut neat) = (Vec::new(), true);
         while let Some(frame) = incoming.frame().await {
-            match frame {
-                Ok(frame) => body.extend_from_slice(frame.data_ref().map_or(&[], |data| data)),
-                Err(_) => {
-                    neat = false;
-                    break;
-                }
-            }
+            let Ok(frame) = frame else {
+                neat = false;
+                break;
+            };
+            body.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
         }
         Some(Got { status: head.status, headers: head.headers, body, neat })
     }

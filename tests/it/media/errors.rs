@@ -52,8 +52,9 @@ async fn each_trouble_has_its_answer() {
             let gateway = gateway().await;
             gateway.gcs.inject(Fault::new(action.clone()).on(Operation::Media).always());
             let metadata = Fault::new(action.clone()).on(Operation::Metadata).always();
-            let names_media = matches!(action, Action::Header { .. });
-            if !names_media {
+            // Metadata comes as JSON, without these headers.
+            let is_about_media = matches!(action, Action::Header { .. });
+            if !is_about_media {
                 gateway.gcs.inject(metadata);
             }
             let answer = gateway.client.get("/media/a", condition).await;

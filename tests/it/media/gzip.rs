@@ -166,7 +166,7 @@ async fn an_archive_that_is_not_marked_as_encoded_is_untouched() {
         assert_eq!(answer.header("content-type"), "application/gzip");
         assert_eq!((answer.header("content-encoding"), answer.header("vary")), (String::new(), "Origin".to_owned()));
         assert_eq!(answer.header("content-length"), archive.len().to_string());
-        assert_eq!(answer.header("etag").contains("-gz"), false);
+        assert!(!answer.header("etag").contains("-gz"));
     }
 }
 
@@ -182,10 +182,11 @@ async fn a_gzip_bomb_streams_in_small_pieces_and_only_as_fast_as_it_is_read() {
     let before = resident();
     let (status, _, mut body) = gateway.client.open(Method::GET, "/media/bomb", &[]).await;
     assert_eq!(status, 200);
+    let zeros = vec![0; 1 << 20];
     let (mut total, mut most) = (0_u64, 0);
     while let Some(frame) = body.frame().await {
         let data = frame.unwrap().into_data().unwrap();
-        assert!(data.iter().all(|byte| *byte == 0));
+        assert_eq!(data, zeros[..data.len()]);
         total += data.len() as u64;
         most = most.max(resident().saturating_sub(before));
     }

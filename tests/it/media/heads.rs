@@ -19,6 +19,7 @@ fn objects() -> Vec<(&'static str, Object)> {
         ("composite.bin", Object::generated(10, 7).composite()),
         ("page.html", Object::bytes("<p>").content_type("text/html; charset=utf-8")),
         ("stored.json", Object::bytes(gzip(b"{}")).content_encoding("gzip").content_type("application/json")),
+        ("mislabelled.txt", Object::bytes("no gzip at all").content_encoding("gzip")),
         ("brotli.js", Object::bytes("x").content_encoding("br").content_type("text/javascript")),
         ("secret.txt", Object::bytes("x").cache_control("no-store")),
         ("public.txt", Object::bytes("x").cache_control("public, max-age=3600")),

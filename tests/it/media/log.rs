@@ -21,7 +21,7 @@ async fn one_event_tells_what_became_of_each_request() {
         ("HEAD", "/media/a%20b.jpg", &[], 200, "0", "configured", "hit", "complete"),
         ("GET", "/media/a%20b.jpg", &[("if-none-match", "*")], 304, "0", "configured", "hit", "complete"),
         ("GET", "/media/none", &[], 404, "", "not_found", "miss", "complete"),
-        ("GET", "/nowhere/a", &[], 404, "", "not_found", "none", "complete"),
+        ("GET", "/nowhere/a", &[], 404, "", "no-such-connection", "none", "complete"),
         ("DELETE", "/media/a", &[], 405, "", "method_not_allowed", "none", "complete"),
         ("GET", "/media/..", &[], 400, "", "bad_object_name", "none", "complete"),
         ("GET", "/-/healthz", &[], 200, "3", "none", "none", "complete"),

@@ -83,6 +83,32 @@ async fn raw_utf_8_in_a_path_is_what_it_says() {
 }
 
 #[tokio::test]
+async fn targets_that_are_no_paths_lead_nowhere() {
+    let gateway = TestGateway::start().await;
+    gateway.put("a", Object::bytes("crab"));
+    for (target, status) in [
+        ("/media/a b", "400"),
+        ("/media/a\tb", "400"),
+        ("/media/a\u{1}", "400"),
+        ("/media/a<b>", "400"),
+        ("//media/a", "404"),
+        ("/media", "404"),
+        ("/media/", "404"),
+        ("/MEDIA/a", "404"),
+        ("/%6Dedia/a", "404"),
+        ("/media%2Fa", "404"),
+        ("/./media/a", "404"),
+        ("/x/../media/a", "404"),
+    ] {
+        let request = format!("GET {target} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        let answer = gateway.client.raw(request).await;
+        let line = String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned();
+        assert!(line.starts_with(&format!("HTTP/1.1 {status}")), "{target:?}: {line}");
+    }
+    assert_eq!(gateway.gcs.requests().len(), 0);
+}
+
+#[tokio::test]
 async fn names_that_someone_on_the_way_would_rewrite_are_refused_unasked() {
     let gateway = over_prefix("deep/").await;
     gateway.put("secret", Object::bytes("secret"));

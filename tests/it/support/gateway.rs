@@ -35,7 +35,6 @@ pub struct Builder {
     sections: String,
     connection: String,
     access: String,
-    environment: Environment,
 }
 
 impl TestGateway {
@@ -93,7 +92,6 @@ impl Builder {
             sections: String::new(),
             connection: "delivery = \"proxy\"\n".to_owned(),
             access: "allow = \"anyone\"\n".to_owned(),
-            environment: Environment::default(),
         }
     }
 
@@ -115,17 +113,6 @@ impl Builder {
         self
     }
 
-    /// The process's environment.
-    pub fn environment(mut self, environment: Environment) -> Self {
-        self.environment = environment;
-        self
-    }
-
-    /// The emulated GCS.
-    pub fn gcs(&self) -> &Emulator {
-        &self.gcs
-    }
-
     /// Builds and serves it.
     pub async fn start(self) -> TestGateway {
         self.try_start().await.unwrap_or_else(|error| panic!("the gateway does not start: {error}"))
@@ -138,8 +125,9 @@ impl Builder {
         let mut file = tempfile::NamedTempFile::new_in(folder.path()).unwrap();
         file.write_all(self.gcs.service_account_json().unwrap().as_bytes()).unwrap();
         file.persist(&key).unwrap();
+        let key = key.to_str().unwrap();
         let path = folder.path().join("gsgate.toml");
-        let Self { gcs, sections, connection, access, environment } = self;
+        let Self { gcs, sections, connection, access } = self;
         let server = section(&sections, "[server]", "listen = \"127.0.0.1:0\"\n");
         let admin = section(&sections, "[admin]", "listen = \"127.0.0.1:0\"\n");
         let storage = section(&sections, "[gcs]", "");
@@ -149,7 +137,7 @@ impl Builder {
         );
         std::fs::write(&path, text).unwrap();
         let endpoint = gcs.endpoint();
-        let environment = environment.with_flag("test", "gcs.endpoint", endpoint);
+        let environment = Environment::default().with_flag("test", "gcs.endpoint", endpoint);
         let app = App::build(Source::file(&path, environment)).await?;
         let at = |addresses: Vec<SocketAddr>| Client { address: addresses[0] };
         let (client, admin, reload) = (at(app.public_addrs()), at(app.admin_addrs()), app.reload_handle());

@@ -1,0 +1,5 @@
+//! How the process begins to end, ends, and changes while it runs.
+
+mod certificate;
+mod reload;
+mod signals;
