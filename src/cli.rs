@@ -8,6 +8,7 @@ mod demo;
 mod health;
 mod serve;
 mod sign;
+mod tasks;
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -33,10 +34,12 @@ enum Command {
     Serve(serve::Arguments),
     /// Try everything out: sample media, a gateway and a page, on this machine alone.
     Demo(demo::Arguments),
-    /// Check the configuration.
+    /// Check configuration, credentials, buckets and objects: what works, what does not, and why.
     Check(check::Arguments),
     /// Print a V4 signed URL for an object.
     Sign(sign::Arguments),
+    /// Write a manifest of a connection's objects for an annotation tool.
+    Tasks(tasks::Arguments),
     /// Ask a running gateway whether it is healthy; for container health checks.
     Health(health::Arguments),
 }
@@ -58,12 +61,18 @@ struct Failure {
 
 /// Exit code for trouble at run time.
 const RUNTIME: u8 = 1;
+/// Exit code for arguments that make no sense.
+const USAGE: u8 = 2;
 /// Exit code for a bad configuration.
 const CONFIGURATION: u8 = 64;
 
 impl Failure {
     fn runtime(message: impl std::fmt::Display) -> Self {
         Self { code: RUNTIME, message: message.to_string() }
+    }
+
+    fn usage(message: impl std::fmt::Display) -> Self {
+        Self { code: USAGE, message: message.to_string() }
     }
 
     fn configuration(message: impl std::fmt::Display) -> Self {
@@ -100,8 +109,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
     let outcome = match arguments.command {
         Command::Serve(arguments) => block_on(serve::run(arguments, environment)),
         Command::Demo(arguments) => block_on(demo::run(arguments)),
-        Command::Check(arguments) => check::run(&arguments, &environment),
+        Command::Check(arguments) => block_on(check::run(arguments, environment)),
         Command::Sign(arguments) => block_on(sign::run(arguments, environment)),
+        Command::Tasks(arguments) => block_on(tasks::run(arguments, environment)),
         Command::Health(arguments) => block_on(health::run(arguments, environment)),
     };
     match outcome {

@@ -22,6 +22,9 @@ pub const FOLDER_BUCKET: &str = "demo-folder";
 /// The connection that serves the user's own folder.
 pub const FOLDER: &str = "folder";
 
+/// The bucket of `--objects`: many, and readable by anyone.
+pub const MANY_BUCKET: &str = "demo-many";
+
 /// From this size on the connection `auto` redirects; the sample video is larger.
 pub const REDIRECT_ABOVE: &str = "80 KiB";
 

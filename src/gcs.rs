@@ -12,7 +12,10 @@ mod config;
 mod error;
 mod token;
 
-pub use client::{Backoff, Client, ConnectorError, Form, Read, ReadBody, ReadRequest, StatRequest};
+pub use client::{
+    Backoff, Billing, BucketRequest, BucketSettings, Client, ConnectorError, Depth, Form, ListPage, ListRequest,
+    Listed, Read, ReadBody, ReadRequest, StatRequest,
+};
 pub use config::{Config, Endpoint};
 pub use credentials::Credential;
 pub use error::{Error, Source};

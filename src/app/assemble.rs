@@ -12,7 +12,7 @@ use crate::gateway::Gateway;
 use crate::gateway::connection::Connection;
 use crate::gateway::decide::Delivery;
 use crate::gateway::host::Hosts;
-use crate::gcs::credentials::{self, ControlPlane};
+use crate::gcs::credentials::ControlPlane;
 use crate::gcs::{Client, Credential};
 use crate::metrics::Metrics;
 use crate::server::readiness::Readiness;
@@ -74,9 +74,9 @@ async fn load_credentials<'a>(
 ) -> Result<HashMap<&'a str, Credential>, ConfigError> {
     let control =
         ControlPlane::new(&resolved.config.gcs).map_err(|error| refused(resolved, &["gcs", "ca_file"], error))?;
-    let (variables, metrics) = (environment.clone(), metrics.clone());
-    let surroundings = credentials::Environment::new(move |name| variables.var(name).map(str::to_owned))
-        .with_observer(move |outcome| metrics.token_refresh(outcome.as_str()));
+    let metrics = metrics.clone();
+    let surroundings =
+        environment.for_credentials().with_observer(move |outcome| metrics.token_refresh(outcome.as_str()));
     let mut loaded = HashMap::new();
     for (name, settings) in resolved.used_credentials() {
         let credential = Credential::load(settings, &surroundings, &control).await;

@@ -21,6 +21,9 @@ pub(super) struct Arguments {
     /// A folder of your own files to serve as a bucket, too.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Put so many small objects into the bucket demo-many of the embedded GCS, readable by anyone; for measurements.
+    #[arg(long, value_name = "N", default_value_t = 0, hide = true)]
+    objects: u64,
     /// Leave the page's origin out of the CORS rules, to see what that breaks.
     #[arg(long)]
     without_cors: bool,
@@ -37,6 +40,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         admin_listen: arguments.admin_listen,
         page_listen: arguments.page_listen,
         data: arguments.data,
+        objects: arguments.objects,
         cors: if arguments.without_cors { PageCors::Refused } else { PageCors::Allowed },
     };
     let signals = serve::signals()?;
@@ -62,6 +66,9 @@ fn greeting(demo: &Demo, options: &Options) -> String {
            curl -i {gateway}/signed/images/night.jpg\n",
         options.admin_listen
     );
+    if options.objects > 0 {
+        text = text + "\nstorage " + &demo.scenery.storage.endpoint() + "\n";
+    }
     if let Some(folder) = &options.data {
         let example = example_in_folder(gateway, folder);
         text += "\nYour files: ";

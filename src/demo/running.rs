@@ -8,7 +8,9 @@ use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::{BUCKET, CONNECTIONS, FOLDER, FOLDER_BUCKET, Origins, PageCors, PageServer, SAMPLES, Settings};
+use super::{
+    BUCKET, CONNECTIONS, FOLDER, FOLDER_BUCKET, MANY_BUCKET, Origins, PageCors, PageServer, SAMPLES, Settings,
+};
 use crate::app::{App, Source, StartError};
 use crate::config::Environment;
 use crate::emulator::{self, Emulator, Object};
@@ -24,6 +26,8 @@ pub struct Options {
     pub page_listen: SocketAddr,
     /// A folder of one's own to serve as a bucket, too.
     pub data: Option<PathBuf>,
+    /// Small objects in a further bucket, to list.
+    pub objects: u64,
     /// Whether the page may read the gateway's answers.
     pub cors: PageCors,
 }
@@ -126,6 +130,14 @@ fn fill(storage: &Emulator, options: &Options) -> Result<(), DemoError> {
             None => object,
         };
         bucket.put(sample.name, object);
+    }
+    if options.objects > 0 {
+        let many = storage.bucket(MANY_BUCKET);
+        many.set_public();
+        for number in 0..options.objects {
+            let name = format!("camera-{:02}/2026-11-{:02}/frame_{number:08}.jpg", number % 7, number % 30 + 1);
+            many.put(name, Object::bytes(&b"frame"[..]).content_type("image/jpeg"));
+        }
     }
     if let Some(folder) = &options.data {
         if !folder.is_dir() || std::fs::read_dir(folder).is_err() {

@@ -69,6 +69,15 @@ pub struct Config {
     pub cors: Option<cors::Config>,
 }
 
+impl Config {
+    /// Whether the object is under the prefix and passes `filter` and `recursive`.
+    pub fn contains(&self, object: &ObjectName) -> bool {
+        let Some(rest) = self.uri.path.strip(object) else { return false };
+        let in_depth = self.recursive || !rest.contains('/');
+        in_depth && self.filter.as_ref().is_none_or(|filter| filter.matches(object))
+    }
+}
+
 fn default_credentials() -> String {
     "default".to_owned()
 }
@@ -146,9 +155,7 @@ impl Connection {
 
     /// Whether the object is under the prefix and passes `filter` and `recursive`.
     pub fn contains(&self, object: &ObjectName) -> bool {
-        let Some(rest) = self.config.uri.path.strip(object) else { return false };
-        let in_depth = self.config.recursive || !rest.contains('/');
-        in_depth && self.config.filter.as_ref().is_none_or(|filter| filter.matches(object))
+        self.config.contains(object)
     }
 
     /// Whether signed URLs can be made.

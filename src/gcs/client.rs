@@ -6,9 +6,11 @@
 
 mod answer;
 mod body;
+mod bucket;
 mod budget;
 mod call;
 mod connect;
+mod list;
 mod queue;
 mod refusal;
 mod retry;
@@ -32,7 +34,9 @@ use upstream::Upstream;
 
 pub use answer::Form;
 pub use body::ReadBody;
+pub use bucket::{Billing, BucketRequest, BucketSettings};
 pub use connect::ConnectorError;
+pub use list::{Depth, ListPage, ListRequest, Listed};
 pub use retry::Backoff;
 
 /// Reads from GCS; clones share connections, limits and budget.
@@ -107,27 +111,45 @@ impl Client {
 
     /// Reads an object's metadata.
     pub async fn stat(&self, credential: &Credential, request: StatRequest) -> Result<Metadata, Error> {
+        let target = Target { bucket: request.bucket, object: request.object, project: request.project };
+        let call = Call::stat(&self.upstream.endpoint, &target);
+        self.json(credential, &call, stat::LONGEST, stat::read).await
+    }
+
+    /// Lists one page of a bucket. A page may be empty and have a successor.
+    pub async fn list(&self, credential: &Credential, request: ListRequest) -> Result<ListPage, Error> {
+        let call = Call::list(&self.upstream.endpoint, &request)
+            .ok_or_else(|| Error::Protocol("the offsets or the page token are too long for a URL".to_owned()))?;
+        self.json(credential, &call, list::LONGEST, list::read).await
+    }
+
+    /// A small answer, which is read whole within one patience; a body that breaks is asked for again.
+    async fn json<T>(
+        &self,
+        credential: &Credential,
+        call: &Call,
+        longest: usize,
+        read: fn(&[u8]) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let upstream = &self.upstream;
         let deadline = upstream.deadline();
         let _place = upstream.queue.enter(deadline).await?;
-        let target = Target { bucket: request.bucket, object: request.object, project: request.project };
-        let call = Call::stat(&upstream.endpoint, &target);
         let mut history = upstream.begin();
         loop {
-            let answer = upstream.send_on(&mut history, credential, &call, deadline).await?;
+            let answer = upstream.send_on(&mut history, credential, call, deadline).await?;
             if answer.status() != StatusCode::OK {
                 return Err(Error::Protocol(format!("unexpected status {}", answer.status().as_u16())));
             }
-            let body = Limited::new(answer.into_body(), stat::LONGEST).collect();
-            // It is a few hundred bytes: silence in them is no other than silence in an object's.
+            let body = Limited::new(answer.into_body(), longest).collect();
+            // It is small: silence in it is no other than silence in an object's bytes.
             let outcome = match timeout_at(deadline.min(Instant::now() + upstream.stall_timeout), body).await {
-                Ok(Ok(json)) => stat::read(&json.to_bytes()),
+                Ok(Ok(json)) => read(&json.to_bytes()),
                 Ok(Err(error)) => Err(Error::Broken(error)),
                 Err(_) if Instant::now() >= deadline => Err(Error::FirstByteTimeout(upstream.first_byte_timeout)),
                 Err(_) => Err(Error::Stalled(upstream.stall_timeout)),
             };
             match outcome {
-                Ok(metadata) => return Ok(metadata),
+                Ok(told) => return Ok(told),
                 Err(error) => upstream.pause(error.into(), &mut history, deadline).await?,
             }
         }

@@ -5,17 +5,27 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms from the door inwards: each may use those after it. Rooms of one row do not use each other.
-const ORDER: [&[&str]; 9] =
-    [&["cli"], &["demo"], &["app"], &["config"], &["server"], &["gateway"], &["cache"], &["gcs"], &["object"]];
+const ORDER: [&[&str]; 11] = [
+    &["cli"],
+    &["demo"],
+    &["app"],
+    &["tasks"],
+    &["check"],
+    &["config"],
+    &["server"],
+    &["gateway"],
+    &["cache"],
+    &["gcs"],
+    &["object"],
+];
 
 /// Rooms that stand beside the order, with all that they may use.
-const BESIDE: [(&str, &[&str]); 6] = [
+const BESIDE: [(&str, &[&str]); 5] = [
     ("metrics", &[]),
     ("telemetry", &[]),
     ("emulator", &["object"]),
-    ("tasks", &["config", "gcs", "object", "metrics", "telemetry"]),
     ("label_studio", &["config", "gcs", "object", "metrics", "telemetry", "tasks"]),
-    ("console", &["config", "gateway", "gcs", "object", "metrics", "telemetry"]),
+    ("console", &["check", "config", "gateway", "gcs", "object", "metrics", "telemetry"]),
 ];
 
 /// Leaves that every room in the order may use.

@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod check;
 mod cli;
 mod cors;
 mod credentials;
@@ -27,4 +28,5 @@ mod paths;
 mod server;
 mod sign_oracle;
 mod support;
+mod tasks;
 mod upstream;

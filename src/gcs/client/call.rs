@@ -10,6 +10,7 @@ use http::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue, RANGE
 use http::{Request, Uri};
 use http_body_util::Empty;
 
+use super::list::ListRequest;
 use super::stat;
 use crate::gcs::{Endpoint, Error};
 use crate::object::{BucketName, ByteRange, Generation, ObjectName, ProjectId};
@@ -27,17 +28,11 @@ pub(super) struct Target {
 
 impl Target {
     fn uri(&self, endpoint: &Endpoint, query: impl fmt::Display) -> Uri {
-        let payer = self.project.as_ref().map(|project| format!("&userProject={}", project.as_str()));
-        let payer = payer.unwrap_or_default();
+        let payer = payer(self.project.as_ref());
         let path = format!("/storage/v1/b/{}/o/{}?{query}{payer}", self.bucket, self.object.as_segment());
-        Uri::builder()
-            .scheme(endpoint.scheme().clone())
-            .authority(endpoint.authority().clone())
-            .path_and_query(path)
-            .build()
-            .expect(
-                "bucket, object and project are encoded or have only legal characters, and their lengths are bounded",
-            )
+        uri(endpoint, path).expect(
+            "bucket, object and project are encoded or have only legal characters, and their lengths are bounded",
+        )
     }
 }
 
@@ -72,7 +67,7 @@ impl Call {
         generation: Option<Generation>,
     ) -> Self {
         let pin = generation.map(|generation| format!("&generation={generation}")).unwrap_or_default();
-        let mut headers = headers(target);
+        let mut headers = headers(target.project.as_ref());
         // Without this GCS would decompress gzip-stored objects, drop the length and ignore the range.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         if let Some(range) = range {
@@ -84,7 +79,36 @@ impl Call {
     /// An object's metadata.
     pub(super) fn stat(endpoint: &Endpoint, target: &Target) -> Self {
         let uri = target.uri(endpoint, format_args!("fields={}", stat::FIELDS));
-        Self { operation: "stat", generation: None, uri, headers: headers(target) }
+        Self { operation: "stat", generation: None, uri, headers: headers(target.project.as_ref()) }
+    }
+
+    /// Something of a bucket's own: `tail` is what follows the bucket in the URL, its query included.
+    pub(super) fn bucket(
+        operation: &'static str,
+        endpoint: &Endpoint,
+        (bucket, project): (&BucketName, Option<&ProjectId>),
+        tail: impl fmt::Display,
+    ) -> Self {
+        let path = format!("/storage/v1/b/{bucket}{tail}{}", payer(project));
+        let uri =
+            uri(endpoint, path).expect("bucket and project have only legal characters, and the tail is a constant");
+        Self { operation, generation: None, uri, headers: headers(project) }
+    }
+
+    /// The first byte of what a signed URL leads to.
+    pub(super) fn signed(uri: Uri) -> Self {
+        let mut headers = headers(None);
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        headers.insert(RANGE, HeaderValue::from_static("bytes=0-0"));
+        Self { operation: "signed-url", generation: None, uri, headers }
+    }
+
+    /// A page of a listing; `None` if its offsets and token are longer than any URL may be.
+    pub(super) fn list(endpoint: &Endpoint, request: &ListRequest) -> Option<Self> {
+        let project = request.project.as_ref();
+        let path = format!("/storage/v1/b/{}/o?{}{}", request.bucket, request.query(), payer(project));
+        let uri = uri(endpoint, path).ok()?;
+        Some(Self { operation: "list", generation: None, uri, headers: headers(project) })
     }
 
     /// The same under another name in the metrics.
@@ -111,10 +135,22 @@ impl Call {
     }
 }
 
-fn headers(target: &Target) -> HeaderMap {
+fn payer(project: Option<&ProjectId>) -> String {
+    project.map(|project| format!("&userProject={}", project.as_str())).unwrap_or_default()
+}
+
+fn uri(endpoint: &Endpoint, path: String) -> Result<Uri, http::Error> {
+    Uri::builder()
+        .scheme(endpoint.scheme().clone())
+        .authority(endpoint.authority().clone())
+        .path_and_query(path)
+        .build()
+}
+
+fn headers(project: Option<&ProjectId>) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(6);
     headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-    if let Some(project) = &target.project {
+    if let Some(project) = project {
         headers.insert(USER_PROJECT, value(project.as_str()));
     }
     headers
