@@ -34,7 +34,7 @@ enum Command {
     Serve(serve::Arguments),
     /// Try everything out: sample media, a gateway and a page, on this machine alone.
     Demo(demo::Arguments),
-    /// Check the configuration.
+    /// Check configuration, credentials, buckets and objects: what works, what does not, and why.
     Check(check::Arguments),
     /// Print a V4 signed URL for an object.
     Sign(sign::Arguments),
@@ -109,7 +109,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
     let outcome = match arguments.command {
         Command::Serve(arguments) => block_on(serve::run(arguments, environment)),
         Command::Demo(arguments) => block_on(demo::run(arguments)),
-        Command::Check(arguments) => check::run(&arguments, &environment),
+        Command::Check(arguments) => block_on(check::run(arguments, environment)),
         Command::Sign(arguments) => block_on(sign::run(arguments, environment)),
         Command::Tasks(arguments) => block_on(tasks::run(arguments, environment)),
         Command::Health(arguments) => block_on(health::run(arguments, environment)),

@@ -1,11 +1,12 @@
 //! gsgate: the gateway between annotation UIs and private Google Cloud Storage buckets.
 //!
 //! Rooms, each of which may use only those to its right:
-//! `cli → app → tasks → config → server → gateway → cache → gcs → object`.
+//! `cli → app → tasks → check → config → server → gateway → cache → gcs → object`.
 //! `metrics` and `telemetry` are leaves that any room may use; `emulator` is a GCS of its own for the demo and the tests.
 
 pub mod app;
 pub mod cache;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod demo;

@@ -64,7 +64,7 @@ pub(super) async fn run(arguments: Arguments, environment: Environment) -> Resul
     };
     let fails = |error: &(dyn std::error::Error + Send + Sync)| Failure::configuration(chain(error));
     let control = ControlPlane::new(&gcs::Config::default()).map_err(|error| fails(&error))?;
-    let surroundings = credentials::Environment::new(move |name| environment.var(name).map(str::to_owned));
+    let surroundings = environment.for_credentials();
     let credential = Credential::load(&settings, &surroundings, &control).await.map_err(|error| fails(&error))?;
     let signer = credential.signer().ok_or_else(|| {
         Failure::configuration("this credential cannot sign; use a service account's key, or name one with --sign-as")

@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::{Config, ConfigError};
+use crate::gcs::credentials;
 
 const PREFIX: &str = "GSGATE_";
 
@@ -46,6 +47,12 @@ impl Environment {
     /// One variable, unless it is empty.
     pub fn var(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The same variables for credentials, with the system's clock.
+    pub fn for_credentials(&self) -> credentials::Environment {
+        let variables = self.variables.clone();
+        credentials::Environment::new(move |name| variables.get(name).cloned())
     }
 
     /// Lets the flag `name` set the key `key`, such as `server.listen`.

@@ -5,9 +5,10 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use http::header::{
-    ALT_SVC, CONTENT_LENGTH, EXPIRES, HOST, HeaderName, HeaderValue, LOCATION, SERVER, TRANSFER_ENCODING, VARY,
+    ALT_SVC, CONTENT_LENGTH, DATE, EXPIRES, HOST, HeaderName, HeaderValue, LOCATION, SERVER, TRANSFER_ENCODING, VARY,
 };
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
@@ -94,7 +95,7 @@ pub(super) async fn serve(
     if head.method == http::Method::HEAD {
         response = headless(response);
     }
-    dress(&mut response);
+    dress(&mut response, state.now());
     ticket.status(response.status().as_u16());
     Ok(finish(response, late, link, ticket))
 }
@@ -157,8 +158,11 @@ fn headless(response: Response<Body>) -> Response<Body> {
 }
 
 /// Adds what Google's front end adds: a gateway has to strip it.
-fn dress(response: &mut Response<Body>) {
+fn dress(response: &mut Response<Body>, now: SystemTime) {
     let headers = response.headers_mut();
+    if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(now)) {
+        headers.entry(DATE).or_insert(date);
+    }
     for (name, value) in [
         (SERVER, "UploadServer"),
         (ALT_SVC, "h3=\":443\"; ma=2592000,h3-29=\":443\"; ma=2592000"),

@@ -6,6 +6,7 @@
 
 mod answer;
 mod body;
+mod bucket;
 mod budget;
 mod call;
 mod connect;
@@ -33,6 +34,7 @@ use upstream::Upstream;
 
 pub use answer::Form;
 pub use body::ReadBody;
+pub use bucket::{Billing, BucketRequest, BucketSettings};
 pub use connect::ConnectorError;
 pub use list::{Depth, ListPage, ListRequest, Listed};
 pub use retry::Backoff;

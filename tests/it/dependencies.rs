@@ -12,6 +12,7 @@ const LICENCES: [&str; 13] = [
     "Apache-2.0 WITH LLVM-exception",
     "BSD-2-Clause",
     "BSD-3-Clause",
+    "CC0-1.0",
     "BSL-1.0",
     "CDLA-Permissive-2.0",
     "ISC",

@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms from the door inwards: each may use those after it. Rooms of one row do not use each other.
-const ORDER: [&[&str]; 10] = [
+const ORDER: [&[&str]; 11] = [
     &["cli"],
     &["demo"],
     &["app"],
     &["tasks"],
+    &["check"],
     &["config"],
     &["server"],
     &["gateway"],
@@ -24,7 +25,7 @@ const BESIDE: [(&str, &[&str]); 5] = [
     ("telemetry", &[]),
     ("emulator", &["object"]),
     ("label_studio", &["config", "gcs", "object", "metrics", "telemetry", "tasks"]),
-    ("console", &["config", "gateway", "gcs", "object", "metrics", "telemetry"]),
+    ("console", &["check", "config", "gateway", "gcs", "object", "metrics", "telemetry"]),
 ];
 
 /// Leaves that every room in the order may use.

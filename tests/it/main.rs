@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod check;
 mod cli;
 mod cors;
 mod credentials;
@@ -19,6 +20,7 @@ mod emulator;
 mod example;
 mod faults;
 mod fuzz_corpus;
+mod hostile;
 mod layering;
 mod lifecycle;
 mod media;

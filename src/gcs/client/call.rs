@@ -82,6 +82,27 @@ impl Call {
         Self { operation: "stat", generation: None, uri, headers: headers(target.project.as_ref()) }
     }
 
+    /// Something of a bucket's own: `tail` is what follows the bucket in the URL, its query included.
+    pub(super) fn bucket(
+        operation: &'static str,
+        endpoint: &Endpoint,
+        (bucket, project): (&BucketName, Option<&ProjectId>),
+        tail: impl fmt::Display,
+    ) -> Self {
+        let path = format!("/storage/v1/b/{bucket}{tail}{}", payer(project));
+        let uri =
+            uri(endpoint, path).expect("bucket and project have only legal characters, and the tail is a constant");
+        Self { operation, generation: None, uri, headers: headers(project) }
+    }
+
+    /// The first byte of what a signed URL leads to.
+    pub(super) fn signed(uri: Uri) -> Self {
+        let mut headers = headers(None);
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        headers.insert(RANGE, HeaderValue::from_static("bytes=0-0"));
+        Self { operation: "signed-url", generation: None, uri, headers }
+    }
+
     /// A page of a listing; `None` if its offsets and token are longer than any URL may be.
     pub(super) fn list(endpoint: &Endpoint, request: &ListRequest) -> Option<Self> {
         let project = request.project.as_ref();

@@ -133,6 +133,27 @@ impl Upstream {
         }
     }
 
+    /// Sends a call without a token, once; the answer may have any status.
+    pub(super) async fn ask(&self, call: &Call, deadline: Instant) -> Result<Response<Incoming>, Error> {
+        let mut raced = false;
+        loop {
+            let request = call.request(None, None);
+            match timeout_at(deadline, self.http.request(request)).await.map_err(|_| self.too_late())? {
+                Ok(answer) => {
+                    self.metrics.upstream_request(call.operation, outcome(answer.status().as_u16()));
+                    return Ok(answer);
+                }
+                Err(error) => {
+                    let Failure { error, worn } = self.failure(error);
+                    if !worn || raced {
+                        return Err(error);
+                    }
+                    raced = true;
+                }
+            }
+        }
+    }
+
     /// Takes one retry out of the budget, if the error is of the kind that costs GCS a request.
     pub(super) fn afford(&self, error: &Error) -> bool {
         // A connection that was not made is no request: the waits alone bound how often it is tried.
