@@ -13,8 +13,8 @@ mod error;
 mod token;
 
 pub use client::{
-    Backoff, Billing, BucketRequest, BucketSettings, Client, ConnectorError, Depth, Form, ListPage, ListRequest,
-    Listed, Read, ReadBody, ReadRequest, StatRequest,
+    Backoff, Billing, BucketRequest, BucketSettings, Client, ConnectorError, Depth, Detail, Form, ListPage,
+    ListRequest, Listed, Read, ReadBody, ReadRequest, StatRequest,
 };
 pub use config::{Config, Endpoint};
 pub use credentials::Credential;

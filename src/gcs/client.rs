@@ -36,7 +36,7 @@ pub use answer::Form;
 pub use body::ReadBody;
 pub use bucket::{Billing, BucketRequest, BucketSettings};
 pub use connect::ConnectorError;
-pub use list::{Depth, ListPage, ListRequest, Listed};
+pub use list::{Depth, Detail, ListPage, ListRequest, Listed};
 pub use retry::Backoff;
 
 /// Reads from GCS; clones share connections, limits and budget.

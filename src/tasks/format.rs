@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::csv;
 use super::data_type::DataType;
 use crate::gcs::Listed;
-use crate::object::ObjectName;
+use crate::object::{BucketName, ObjectName};
 
 /// The longest global key that Labelbox takes.
 const LONGEST_KEY: usize = 200;
@@ -54,8 +54,8 @@ pub struct Entry<'a> {
     pub listed: &'a Listed,
     /// The gateway's URL, or a `gs://` URI.
     pub link: &'a str,
-    /// `gs://bucket/name`, always.
-    pub uri: String,
+    /// Its bucket.
+    pub bucket: &'a BucketName,
     /// The name as seen from the folder that the connection's prefix names.
     pub relative: &'a str,
     /// Its size as a picture; CVAT's manifest needs it.
@@ -225,7 +225,7 @@ impl<'a> DataRow<'a> {
             DataType::Document => "PDF",
             DataType::Text => "TEXT",
         });
-        let global_key = global_key(&entry.uri);
+        let global_key = global_key(&format!("gs://{}/{}", entry.bucket, entry.name));
         Self { row_data: entry.link, global_key, external_id: entry.name.as_str(), media_type }
     }
 }
@@ -284,6 +284,7 @@ mod tests {
     fn written(format: Format, keys: &[&str], names: &[&str]) -> String {
         let mut writer = Writer::new(format, keys.iter().map(|&key| key.to_owned()).collect());
         let mut out = Vec::new();
+        let bucket = BucketName::new("my-bucket").expect("a legal name");
         writer.begin(&mut out);
         for name in names {
             let listed = Listed {
@@ -303,7 +304,7 @@ mod tests {
                 name: &name,
                 listed: &listed,
                 link: &link,
-                uri: format!("gs://my-bucket/{name}"),
+                bucket: &bucket,
                 relative: name.as_str().trim_start_matches("d/"),
                 pixels: Some(Pixels { width: 3, height: 2 }),
             };

@@ -233,9 +233,14 @@ impl Manifest<'_> {
         Ok(())
     }
 
-    fn entry<'e>(&self, name: &'e ObjectName, listed: &'e Listed, link: &'e str, pixels: Option<Pixels>) -> Entry<'e> {
-        let uri = format!("gs://{}/{name}", self.place.bucket);
-        Entry { name, listed, link, uri, relative: self.relative(name), pixels }
+    fn entry<'e>(
+        &'e self,
+        name: &'e ObjectName,
+        listed: &'e Listed,
+        link: &'e str,
+        pixels: Option<Pixels>,
+    ) -> Entry<'e> {
+        Entry { name, listed, link, bucket: &self.place.bucket, relative: self.relative(name), pixels }
     }
 
     /// By what an earlier manifest knows an object.

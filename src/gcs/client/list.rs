@@ -15,8 +15,10 @@ use crate::gcs::Error;
 use crate::object::{BucketName, Generation, Metageneration, ObjectPrefix, ProjectId};
 
 /// The keys asked for: the others would double the answer.
-const FIELDS: &str = "items(name,size,generation,metageneration,contentType,contentEncoding,updated,md5Hash,crc32c),\
-                      prefixes,nextPageToken";
+const ALL: &str = "items(name,size,generation,metageneration,contentType,contentEncoding,updated,md5Hash,crc32c),\
+                   prefixes,nextPageToken";
+/// The same without what takes long to send and read.
+const BRIEF: &str = "items(name,size,generation,metageneration,contentType,updated),nextPageToken";
 /// A page of 1000 names of 1024 bytes, each escaped, with long types.
 pub(super) const LONGEST: usize = 16 * 1024 * 1024;
 /// Everything but RFC 3986's unreserved characters.
@@ -31,6 +33,8 @@ pub struct ListRequest {
     pub prefix: ObjectPrefix,
     /// Whether names below a further `/` are listed or folded.
     pub depth: Depth,
+    /// How much is told.
+    pub detail: Detail,
     /// The least name; `None` for all from the first on.
     pub start: Option<String>,
     /// The least name that is too great; `None` for all to the last.
@@ -51,6 +55,16 @@ pub enum Depth {
     All,
     /// Objects directly under the prefix; what lies deeper is folded into prefixes.
     OneLevel,
+}
+
+/// How much a listing tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Detail {
+    /// Everything that [`ListPage`] and [`Listed`] have.
+    #[default]
+    All,
+    /// No checksums, no encoding and no folded prefixes; for millions of objects.
+    Brief,
 }
 
 /// One page.
@@ -91,12 +105,26 @@ impl ListRequest {
     /// The first page of everything under a prefix.
     pub fn new(bucket: BucketName, prefix: ObjectPrefix) -> Self {
         let (start, end, page_size, page_token) = (None, None, None, None);
-        Self { bucket, prefix, depth: Depth::All, start, end, page_size, page_token, project: None }
+        Self {
+            bucket,
+            prefix,
+            depth: Depth::All,
+            detail: Detail::All,
+            start,
+            end,
+            page_size,
+            page_token,
+            project: None,
+        }
     }
 
     /// The query, percent-encoded.
     pub(super) fn query(&self) -> String {
-        let mut query = format!("fields={FIELDS}");
+        let fields = match self.detail {
+            Detail::All => ALL,
+            Detail::Brief => BRIEF,
+        };
+        let mut query = format!("fields={fields}");
         let mut add = |name: &str, value: &str| {
             // Writing to a String cannot fail.
             let _ = write!(query, "&{name}={}", utf8_percent_encode(value, VALUE));
@@ -198,6 +226,8 @@ mod tests {
     fn every_part_of_a_query_is_encoded() {
         let query = request().query();
         assert!(query.starts_with("fields=items(name,size,") && query.ends_with("&prefix=a%26b%2F"), "{query}");
+        let brief = ListRequest { detail: Detail::Brief, ..request() }.query();
+        assert!(brief.starts_with("fields=items(name,size,") && !brief.contains("md5"), "{brief}");
         let full = ListRequest {
             depth: Depth::OneLevel,
             start: Some("ü #".to_owned()),

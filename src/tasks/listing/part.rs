@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use super::Place;
 use super::split::{Alphabet, cuts};
-use crate::gcs::{ListPage, ListRequest, Listed};
+use crate::gcs::{Detail, ListPage, ListRequest, Listed};
 
 /// Pages of one part that may wait.
 const PAGES: usize = 2;
@@ -49,6 +49,7 @@ impl Part {
     pub(super) fn request(&self, place: &Place) -> ListRequest {
         ListRequest {
             depth: place.depth,
+            detail: Detail::Brief,
             start: self.start.clone(),
             end: self.end.clone(),
             page_token: self.token.clone(),
