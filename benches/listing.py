@@ -3,7 +3,7 @@
 
     pip install google-cloud-storage
     cargo build --release
-    benches/listing.py [--objects 1000000] [--gsgate target/release/gsgate] [--rounds 1]
+    benches/listing.py [--objects 1000000] [--gsgate target/release/gsgate] [--rounds 1] [--latency 40ms]
 
 Both list the same objects of the same embedded GCS on this machine, so that both share its processors with it.
 Prints objects a second, the peak of gsgate's resident memory, and the ratio.
@@ -34,11 +34,11 @@ uri = "gs://{bucket}/"
 
 
 @contextlib.contextmanager
-def emulator(gsgate, objects):
-    """Starts the demo with so many objects; gives the URL of its storage."""
+def emulator(gsgate, objects, latency):
+    """Starts the demo with so many objects, so far away; gives the URL of its storage."""
     anywhere = "127.0.0.1:0"
     command = [gsgate, "demo", "--objects", str(objects), "--listen", anywhere, "--page-listen", anywhere,
-               "--admin-listen", anywhere]
+               "--admin-listen", anywhere, "--latency", latency]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo:
         try:
             for line in demo.stdout:
@@ -77,10 +77,11 @@ def with_python(storage):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--objects", type=int, default=1_000_000)
+    parser.add_argument("--latency", default="0ms", help="how far away the storage is, such as 40ms")
     parser.add_argument("--gsgate", default="target/release/gsgate")
     parser.add_argument("--rounds", type=int, default=1)
     arguments = parser.parse_args()
-    with emulator(arguments.gsgate, arguments.objects) as storage, tempfile.TemporaryDirectory() as folder:
+    with emulator(arguments.gsgate, arguments.objects, arguments.latency) as storage, tempfile.TemporaryDirectory() as folder:
         # The emulator makes checksums when an object is first listed.
         with_gsgate(arguments.gsgate, storage, pathlib.Path(folder))
         with_python(storage)

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::{Failure, serve};
 use crate::demo::{Demo, DemoError, Options, PageCors, example_in_folder};
@@ -24,6 +25,9 @@ pub(super) struct Arguments {
     /// Put so many small objects into the bucket demo-many of the embedded GCS, readable by anyone; for measurements.
     #[arg(long, value_name = "N", default_value_t = 0, hide = true)]
     objects: u64,
+    /// How far away the embedded GCS is: it waits so long before each answer; for measurements.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, hide = true)]
+    latency: Option<Duration>,
     /// Leave the page's origin out of the CORS rules, to see what that breaks.
     #[arg(long)]
     without_cors: bool,
@@ -41,6 +45,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         page_listen: arguments.page_listen,
         data: arguments.data,
         objects: arguments.objects,
+        latency: arguments.latency,
         cors: if arguments.without_cors { PageCors::Refused } else { PageCors::Allowed },
     };
     let signals = serve::signals()?;

@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
@@ -28,6 +29,8 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// Small objects in a further bucket, to list.
     pub objects: u64,
+    /// How long the embedded GCS waits before each answer.
+    pub latency: Option<Duration>,
     /// Whether the page may read the gateway's answers.
     pub cors: PageCors,
 }
@@ -77,7 +80,11 @@ impl Demo {
         let page_error = |source| DemoError::Page { address: options.page_listen, source };
         let page = TcpListener::bind(options.page_listen).await.map_err(page_error)?;
         let page_url = format!("http://{}", page.local_addr().map_err(page_error)?);
-        let storage = Emulator::builder().listen((Ipv4Addr::LOCALHOST, 0).into()).start().await?;
+        let storage = Emulator::builder().listen((Ipv4Addr::LOCALHOST, 0).into());
+        let storage = match options.latency {
+            Some(latency) => storage.latency(latency).start().await?,
+            None => storage.start().await?,
+        };
         fill(&storage, options)?;
         let key = key_file(&storage)?;
         let settings = Settings {

@@ -221,7 +221,7 @@ impl Stored {
     /// The object's JSON resource.
     pub(super) fn resource(&self, bucket: &str) -> Value {
         let mut value = json!({});
-        self.fields(bucket, &mut |name, text| value[name] = text.into());
+        self.fields(bucket, &|_| true, &mut |name, text| value[name] = text.into());
         if self.composite && !matches!(self.content, Content::File { .. }) {
             value["componentCount"] = 2.into();
         }
@@ -240,47 +240,45 @@ impl Stored {
             return;
         }
         let start = out.len();
-        self.fields(bucket, &mut |name, text| {
-            if mask.below(name).is_some() {
-                out.push_str(if out.len() == start { "{\"" } else { ",\"" });
-                out.push_str(name);
-                out.push_str("\":");
-                push_text(out, text);
-            }
+        self.fields(bucket, &|name| mask.below(name).is_some(), &mut |name, text| {
+            out.push_str(if out.len() == start { "{\"" } else { ",\"" });
+            out.push_str(name);
+            out.push_str("\":");
+            push_text(out, text);
         });
         out.push_str(if out.len() == start { "{}" } else { "}" });
     }
 
-    /// The resource's texts by name.
-    fn fields(&self, bucket: &str, field: &mut dyn FnMut(&str, &str)) {
-        let time = humantime::format_rfc3339_millis(self.updated).to_string();
-        field("kind", "storage#object");
-        field("id", &format!("{bucket}/{}/{}", self.name, self.generation));
-        field("name", &self.name);
-        field("bucket", bucket);
-        field("generation", &self.generation.to_string());
-        field("metageneration", &self.metageneration.to_string());
-        field("storageClass", self.fields.storage_class.as_deref().unwrap_or("STANDARD"));
-        field("size", &self.size().to_string());
-        for name in ["timeCreated", "updated", "timeStorageClassUpdated"] {
-            field(name, &time);
-        }
-        field("etag", &self.etag());
-        let crc = self.known_crc32c().map(|sum| BASE64_STANDARD.encode(sum.to_be_bytes()));
-        let (fields, md5) = (&self.fields, self.md5().map(|sum| BASE64_STANDARD.encode(sum)));
-        for (name, text) in [
-            ("contentType", &fields.content_type),
-            ("contentEncoding", &fields.content_encoding),
-            ("contentLanguage", &fields.content_language),
-            ("contentDisposition", &fields.content_disposition),
-            ("cacheControl", &fields.cache_control),
-            ("crc32c", &crc),
-            ("md5Hash", &md5),
-        ] {
-            if let Some(text) = text {
-                field(name, text);
+    /// The resource's texts that are wanted, by name.
+    fn fields(&self, bucket: &str, wanted: &dyn Fn(&str) -> bool, field: &mut dyn FnMut(&str, &str)) {
+        let mut give = |name: &str, text: &dyn Fn() -> Option<String>| {
+            if wanted(name)
+                && let Some(text) = text()
+            {
+                field(name, &text);
             }
-        }
+        };
+        let stored = &self.fields;
+        let time = || Some(humantime::format_rfc3339_millis(self.updated).to_string());
+        give("kind", &|| Some("storage#object".to_owned()));
+        give("id", &|| Some(format!("{bucket}/{}/{}", self.name, self.generation)));
+        give("name", &|| Some(self.name.clone()));
+        give("bucket", &|| Some(bucket.to_owned()));
+        give("generation", &|| Some(self.generation.to_string()));
+        give("metageneration", &|| Some(self.metageneration.to_string()));
+        give("storageClass", &|| Some(stored.storage_class.as_deref().unwrap_or("STANDARD").to_owned()));
+        give("size", &|| Some(self.size().to_string()));
+        give("timeCreated", &time);
+        give("updated", &time);
+        give("timeStorageClassUpdated", &time);
+        give("etag", &|| Some(self.etag()));
+        give("contentType", &|| stored.content_type.clone());
+        give("contentEncoding", &|| stored.content_encoding.clone());
+        give("contentLanguage", &|| stored.content_language.clone());
+        give("contentDisposition", &|| stored.content_disposition.clone());
+        give("cacheControl", &|| stored.cache_control.clone());
+        give("crc32c", &|| self.known_crc32c().map(|sum| BASE64_STANDARD.encode(sum.to_be_bytes())));
+        give("md5Hash", &|| self.md5().map(|sum| BASE64_STANDARD.encode(sum)));
     }
 }
 

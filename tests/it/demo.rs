@@ -51,8 +51,15 @@ async fn without_cors_the_page_turns_red() {
 /// Starts the demo, opens its page and waits for its checks; `None` where there is no browser.
 async fn visit(cors: PageCors, name: &str) -> Option<(Browser, Vec<Value>)> {
     let mut browser = Browser::launch().await?;
-    let options =
-        Options { listen: ANY_PORT, admin_listen: ANY_PORT, page_listen: ANY_PORT, data: None, objects: 0, cors };
+    let options = Options {
+        listen: ANY_PORT,
+        admin_listen: ANY_PORT,
+        page_listen: ANY_PORT,
+        data: None,
+        objects: 0,
+        latency: None,
+        cors,
+    };
     let Demo { app, page, scenery, .. } = Demo::start(&options).await.expect("the demo starts");
     let stop = CancellationToken::new();
     let running = tokio::spawn(app.run(stop.clone()));
