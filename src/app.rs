@@ -72,7 +72,8 @@ impl Service for Front {
 impl App {
     /// Builds everything and binds the listeners; nothing is served yet. Must be called inside a tokio runtime.
     pub async fn build(source: Source) -> Result<Self, StartError> {
-        let resolved = source.load()?;
+        let resolved = Arc::new(source.load()?);
+        let watch = source.watch(&resolved);
         let (metrics, readiness) = (Metrics::new(), Readiness::new());
         let gateway = assemble::assemble(&resolved, source.environment(), &metrics, &readiness).await?;
         let public = bind("server", &resolved.config.server, &metrics, &resolved)?;
@@ -83,7 +84,7 @@ impl App {
         let front = Front(Arc::new(ArcSwap::from_pointee(gateway)));
         let in_force = Arc::new(ArcSwap::from_pointee(resolved.redacted.clone()));
         let parts = Parts { metrics, readiness, front, in_force };
-        let reloader = Reloader::new(source, resolved, parts.clone(), public.tls().cloned());
+        let reloader = Reloader::new(source, (resolved, watch), parts.clone(), public.tls().cloned());
         Ok(Self { public, admin, parts, reloader })
     }
 

@@ -8,6 +8,7 @@ mod error;
 mod resolve;
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -106,11 +107,10 @@ impl Origin {
 
 fn read(path: &Path) -> Result<String, ConfigError> {
     let unreadable = |error: std::io::Error| ConfigError::unreadable(path, &error);
-    let size = std::fs::metadata(path).map_err(unreadable)?.len();
-    if size > MAX_FILE {
-        return Err(ConfigError::too_large(path, MAX_FILE));
-    }
-    std::fs::read_to_string(path).map_err(unreadable)
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > MAX_FILE { Err(ConfigError::too_large(path, MAX_FILE)) } else { Ok(text) }
 }
 
 /// The configuration in force as text, without the places where secrets are.

@@ -12,6 +12,7 @@ pub mod decide;
 pub mod exchange;
 pub mod fetch;
 pub mod headers;
+pub mod host;
 mod proxy;
 pub mod reject;
 pub mod route;
@@ -35,6 +36,7 @@ use self::cors::{Cors, Preflight};
 use self::decide::{Circumstances, Decision, Reason, Verdict};
 use self::exchange::{Causes, Exchange};
 use self::fetch::{Fetch, FetchMethod};
+use self::host::Hosts;
 use self::proxy::{Opened, Source};
 use self::reject::Rejection;
 use self::route::{EncodedPath, Route};
@@ -53,10 +55,12 @@ pub struct Gateway {
     pub connections: HashMap<String, Arc<Connection>>,
     /// Who may learn that a connection does not exist.
     pub default_access: Option<Access>,
-    /// The rules of all connections together, for answers that must not tell them apart.
-    pub any_cors: Cors,
+    /// The cross-origin rules for answers to those who are not admitted.
+    pub default_cors: Cors,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: Vec<Network>,
+    /// The names that the gateway answers to.
+    pub hosts: Hosts,
     /// The VPC network that the listener stands in.
     pub network: Option<String>,
     /// Where signed URLs lead.
@@ -87,7 +91,7 @@ impl Gateway {
     pub async fn handle<B>(&self, request: Request<B>, peer: std::net::SocketAddr) -> Response<Body> {
         let (head, _body) = request.into_parts();
         let mut exchange = Exchange::begin(&head, &self.metrics);
-        let mut scope = Scope { cors: &self.any_cors };
+        let mut scope = Scope { cors: &self.default_cors };
         let answer = self.answer(&head, peer, &mut scope, &mut exchange).await;
         let mut response = answer.unwrap_or_else(|rejection| refuse(rejection, &mut exchange));
         scope.cors.decorate(&head.method, head.headers.get(ORIGIN), response.headers_mut());
@@ -109,6 +113,7 @@ impl Gateway {
             Route::Nowhere => ("", None),
             Route::Media { connection, object } => (connection, Some(object)),
         };
+        self.hosts.check(head)?;
         let client = ClientAddr::derive(peer, &head.headers, &self.trusted_proxies)?;
         exchange.asked_by(client);
         let (connection, admitted) = self.admit(client, name)?;
@@ -117,7 +122,7 @@ impl Gateway {
         if head.method == Method::OPTIONS {
             return preflight(connection, head);
         }
-        let fetch = Fetch::parse(&head.method, &head.headers)?;
+        let fetch = Fetch::parse(&head.method, &head.headers)?.over(head.version);
         let object = connection.object(path.unwrap_or(EncodedPath::EMPTY))?;
         exchange.wants(&object);
         self.deliver((connection, &object), &admitted, &fetch, exchange).await

@@ -3,6 +3,8 @@
 //! Types here say what a value *is* and refuse what it cannot be; they do no I/O and know neither HTTP servers nor credentials.
 //! Follows <https://cloud.google.com/storage/docs/objects> and <https://cloud.google.com/storage/docs/buckets>.
 
+pub mod limit;
+
 mod metadata;
 mod name;
 mod range;

@@ -10,12 +10,13 @@ use crate::cache::{MetadataCache, SignedUrls, SigningWindow};
 use crate::config::{ConfigError, Environment, Resolved, ResolvedConnection};
 use crate::gateway::Gateway;
 use crate::gateway::connection::Connection;
-use crate::gateway::cors::Cors;
 use crate::gateway::decide::Delivery;
+use crate::gateway::host::Hosts;
 use crate::gcs::credentials::ControlPlane;
 use crate::gcs::{Client, Credential};
 use crate::metrics::Metrics;
 use crate::server::readiness::Readiness;
+use crate::server::{self, PublicUrl};
 
 /// Signed URLs that are kept; one takes about 1 KiB.
 const SIGNED_URLS: u64 = 100_000;
@@ -37,12 +38,18 @@ pub(super) async fn assemble(
         let credential = credentials.get(name.as_str()).ok_or_else(|| unknown(resolved, connection))?;
         connections.insert(connection.label.to_string(), Arc::new(connect(resolved, connection, credential)?));
     }
+    if config.gcs.endpoint.is_exposed() {
+        let endpoint = config.gcs.endpoint.to_string();
+        tracing::warn!(endpoint, "gcs.endpoint is not https: tokens and media travel in clear text");
+    }
     let ready = readiness.clone();
     Ok(Gateway {
-        any_cors: Cors::union(connections.values().map(|connection| &connection.cors).chain([&resolved.default_cors])),
+        default_cors: resolved.default_cors.clone(),
         connections,
         default_access: resolved.default_access.clone(),
-        trusted_proxies: config.server.trusted_proxies.clone(),
+        // Behind the PROXY protocol the address is known already; a header could only forge it.
+        trusted_proxies: if config.server.proxy_protocol { Vec::new() } else { config.server.trusted_proxies.clone() },
+        hosts: hosts(&config.server),
         network: config.server.network.clone(),
         endpoint: config.gcs.endpoint.clone(),
         client,
@@ -51,6 +58,12 @@ pub(super) async fn assemble(
         metrics: metrics.clone(),
         is_ready: Arc::new(move || ready.is_ready()),
     })
+}
+
+/// The names that the gateway answers to; where nobody wrote one down, any.
+fn hosts(config: &server::Config) -> Hosts {
+    let public = config.public_url.as_ref().map(PublicUrl::host);
+    Hosts::new(public.into_iter().chain(config.hosts.iter().map(String::as_str)))
 }
 
 /// The credentials that connections use, by name.
@@ -93,6 +106,13 @@ fn connect(
             return Err(at("delivery", cure.to_owned()));
         }
         None => {}
+    }
+    if connection.config.delivery == Delivery::SignedUrl && !connection.access.is_anyone() {
+        let connection = &*connection.label;
+        tracing::warn!(
+            connection,
+            "delivery = \"signed-url\": who is admitted gets URLs that work from any address; \"auto\" and \"proxy\" keep to the allow-list"
+        );
     }
     Ok(Connection {
         label: Arc::clone(&connection.label),

@@ -51,6 +51,11 @@ impl Source {
         }
     }
 
+    /// Watches the files that a configuration was read from.
+    pub(super) fn watch(&self, resolved: &Resolved) -> Watch {
+        Watch::new(&resolved.files, self.poll)
+    }
+
     pub(super) fn environment(&self) -> &Environment {
         &self.environment
     }
@@ -71,53 +76,82 @@ impl ReloadHandle {
 #[derive(Debug)]
 pub(super) struct Reloader {
     source: Source,
-    current: Resolved,
+    current: Arc<Resolved>,
+    watch: Watch,
     parts: Parts,
-    /// The public listener's.
+    /// The listener's certificate, reloaded along.
     tls: Option<Tls>,
     asked: Arc<Notify>,
+    /// Why the newest configuration is not in force.
+    refused: Option<String>,
 }
 
 impl Reloader {
-    pub(super) fn new(source: Source, current: Resolved, parts: Parts, tls: Option<Tls>) -> Self {
-        Self { source, current, parts, tls, asked: Arc::new(Notify::new()) }
+    /// Looks at the files at once, so that a change from now on is noticed.
+    pub(super) fn new(
+        source: Source,
+        (current, watch): (Arc<Resolved>, Watch),
+        parts: Parts,
+        tls: Option<Tls>,
+    ) -> Self {
+        Self { source, current, watch, parts, tls, asked: Arc::new(Notify::new()), refused: None }
     }
 
     pub(super) fn handle(&self) -> ReloadHandle {
         ReloadHandle(Arc::clone(&self.asked))
     }
 
-    /// Reloads whenever asked, or when a file changed.
+    /// Reloads whenever asked, or when a file changed. After a refusal it tries again by itself, since what was missing
+    /// may be a file that is not watched yet.
     pub(super) async fn follow(mut self) {
-        let mut watch = Watch::new(&self.current.files, self.source.poll);
         loop {
-            tokio::select! {
-                () = self.asked.notified() => {}
-                () = watch.changed() => {}
+            let again = async {
+                match self.refused {
+                    Some(_) => tokio::time::sleep(self.source.poll).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let retried = tokio::select! {
+                () = self.asked.notified() => false,
+                () = self.watch.changed() => false,
+                () = again => true,
+            };
+            let outcome = self.reload().await;
+            self.report(outcome.map_err(|error| error.to_string()), retried);
+        }
+    }
+
+    fn report(&mut self, outcome: Result<(), String>, retried: bool) {
+        let metrics = &self.parts.metrics;
+        match outcome {
+            Ok(()) => {
+                self.refused = None;
+                metrics.config_reload("ok");
+                metrics.config_in_force(SystemTime::now());
+                tracing::info!("new configuration in force");
             }
-            match self.reload().await {
-                Ok(()) => {
-                    watch = Watch::new(&self.current.files, self.source.poll);
-                    self.parts.metrics.config_reload("ok");
-                    self.parts.metrics.config_in_force(SystemTime::now());
-                    tracing::info!("new configuration in force");
-                }
-                Err(error) => {
-                    self.parts.metrics.config_reload("refused");
-                    tracing::error!(error = %error, "new configuration refused, the old one stays in force");
-                }
+            // The same refusal again is no news.
+            Err(error) if retried && self.refused.as_ref() == Some(&error) => {}
+            Err(error) => {
+                metrics.config_reload("refused");
+                tracing::error!(error, "new configuration refused, the old one stays in force");
+                self.refused = Some(error);
             }
         }
     }
 
     async fn reload(&mut self) -> Result<(), StartError> {
-        let resolved = self.source.load()?;
+        let resolved = Arc::new(self.source.load()?);
+        let watch = self.source.watch(&resolved);
         if let Some(key) = fixed_key_that_changed(&self.current.config, &resolved.config) {
             let message = "cannot change by a reload; restart gsgate for it";
             return Err(resolved.origin.error(key.split('.').map(str::to_owned).collect(), message.to_owned()).into());
         }
-        let Parts { metrics, readiness, .. } = &self.parts;
-        let gateway = assemble(&resolved, self.source.environment(), metrics, readiness).await?;
+        // A task of its own: whatever happens in there, the next reload must still be possible.
+        let (fresh, environment, parts) = (Arc::clone(&resolved), self.source.environment.clone(), self.parts.clone());
+        let building =
+            tokio::spawn(async move { assemble(&fresh, &environment, &parts.metrics, &parts.readiness).await });
+        let gateway = building.await.map_err(|error| StartError::Runtime(anyhow::Error::new(error)))??;
         // Last, since it takes effect at once if the files are good.
         if let Some(Err(error)) = self.tls.as_ref().map(Tls::reload) {
             let key = vec!["server".to_owned(), "tls".to_owned()];
@@ -125,7 +159,7 @@ impl Reloader {
         }
         self.parts.front.0.store(Arc::new(gateway));
         self.parts.in_force.store(Arc::new(resolved.redacted.clone()));
-        self.current = resolved;
+        (self.current, self.watch) = (resolved, watch);
         Ok(())
     }
 }

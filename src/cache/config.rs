@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::object::limit;
+
 /// The `[cache]` section.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// How long metadata counts as current.
-    #[serde(with = "humantime_serde")]
+    #[serde(deserialize_with = "limit::zero_or_more")]
     pub metadata_ttl: Duration,
     /// How long an object that was not there counts as missing.
-    #[serde(with = "humantime_serde")]
+    #[serde(deserialize_with = "limit::zero_or_more")]
     pub negative_ttl: Duration,
 }
 

@@ -10,16 +10,18 @@ use moka::future::Cache;
 
 use crate::object::{Metadata, ObjectName};
 
-/// Entries at most; one takes about half a KiB.
-const CAPACITY: u64 = 100_000;
+/// Bytes at most, so that neither many names nor long ones cost more.
+const CAPACITY: u64 = 64 * 1024 * 1024;
+/// What an entry takes besides its texts, moka's own book-keeping included.
+const OVERHEAD: usize = 512;
 
 /// What is known of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Known {
     /// It exists.
     Present(Metadata),
-    /// It does not; GCS's text.
-    Missing(String),
+    /// It does not.
+    Missing,
 }
 
 #[derive(Clone, Debug)]
@@ -42,7 +44,11 @@ pub struct MetadataCache {
 impl MetadataCache {
     /// An empty cache that trusts metadata for `present_for` and absence for `missing_for`.
     pub fn new(present_for: Duration, missing_for: Duration) -> Self {
-        let entries = Cache::builder().max_capacity(CAPACITY).time_to_live(present_for.max(missing_for)).build();
+        let entries = Cache::builder()
+            .max_capacity(CAPACITY)
+            .weigher(|key: &Key, entry: &Entry| weight(key, &entry.known))
+            .time_to_live(present_for.max(missing_for))
+            .build();
         Self { entries, present_for, missing_for }
     }
 
@@ -51,7 +57,7 @@ impl MetadataCache {
         let entry = self.entries.get(&(Arc::clone(connection), object.clone())).await?;
         let keep = match *entry.known {
             Known::Present(_) => self.present_for,
-            Known::Missing(_) => self.missing_for,
+            Known::Missing => self.missing_for,
         };
         let fresh = now.saturating_duration_since(entry.since) < keep;
         fresh.then(|| Known::clone(&entry.known))
@@ -69,6 +75,21 @@ impl MetadataCache {
     }
 }
 
+/// What an entry takes in memory, in bytes.
+fn weight((_, object): &Key, known: &Known) -> u32 {
+    let texts = match known {
+        Known::Missing => 0,
+        Known::Present(metadata) => {
+            let Metadata {
+                content_type, content_encoding, content_language, content_disposition, cache_control, ..
+            } = metadata;
+            let texts = [content_type, content_encoding, content_language, content_disposition, cache_control];
+            texts.into_iter().flatten().map(String::len).sum()
+        }
+    };
+    u32::try_from(OVERHEAD + object.as_str().len() + texts).unwrap_or(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,7 +100,7 @@ mod tests {
         let connection: Arc<str> = "street".into();
         let object = ObjectName::new("a").expect("legal");
         let then = Instant::now();
-        let missing = || Known::Missing("No such object".into());
+        let missing = || Known::Missing;
         cache.insert(&connection, &object, missing(), then).await;
         let after = |seconds| then + Duration::from_secs(seconds);
         assert_eq!(cache.lookup(&connection, &object, after(4)).await, Some(missing()));

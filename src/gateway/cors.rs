@@ -57,17 +57,6 @@ pub enum Preflight {
 }
 
 impl Cors {
-    /// The rules of all of these, for answers that must not tell connections apart.
-    pub fn union<'a>(all: impl Iterator<Item = &'a Self>) -> Self {
-        let mut union = Self::default();
-        for rule in all.flat_map(|cors| &cors.rules) {
-            if !union.rules.contains(rule) {
-                union.rules.push(rule.clone());
-            }
-        }
-        union
-    }
-
     /// Whether any rule lets this origin read answers.
     pub fn allows(&self, origin: &HeaderValue) -> bool {
         self.rules.iter().any(|rule| rule.matches(origin))

@@ -8,7 +8,7 @@ mod etag;
 mod range;
 
 use http::header::{ACCEPT_ENCODING, ORIGIN};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Version};
 
 pub use self::conditions::{Conditions, Outcome, RangeValidity};
 pub use self::etag::{Encoding, Validator};
@@ -28,6 +28,17 @@ pub struct Fetch {
     pub encoding: AcceptedEncoding,
     /// Whether it is a CORS request.
     pub mode: RequestMode,
+    /// How the end of a body of unknown length would show.
+    pub framing: Framing,
+}
+
+/// How a client learns where a body of unknown length ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// By a mark of its own, which a body that breaks does not have.
+    Marked,
+    /// By the connection's close (HTTP/1.0), which looks the same when a body breaks.
+    Close,
 }
 
 /// The methods that media has.
@@ -76,7 +87,14 @@ impl Fetch {
             conditions: Conditions::parse(headers),
             encoding: accepted_encoding(headers),
             mode: request_mode(headers),
+            framing: Framing::Marked,
         })
+    }
+
+    /// The same over this version of HTTP.
+    pub fn over(self, version: Version) -> Self {
+        let framing = if version < Version::HTTP_11 { Framing::Close } else { Framing::Marked };
+        Self { framing, ..self }
     }
 }
 

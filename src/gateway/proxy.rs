@@ -13,7 +13,7 @@ use super::body::Body;
 use super::connection::Connection;
 use super::decide::Decision;
 use super::exchange::Exchange;
-use super::fetch::{AcceptedEncoding, Encoding, Fetch, FetchMethod, Outcome, RangeValidity};
+use super::fetch::{AcceptedEncoding, Encoding, Fetch, FetchMethod, Framing, Outcome, RangeValidity};
 use super::headers::Representation;
 use super::reject::Rejection;
 use crate::cache::{Known, MetadataCache};
@@ -51,7 +51,7 @@ pub(super) async fn deliver(
     let cached = source.cache.lookup(&source.connection.label, source.object, exchange.started()).await;
     exchange.cached(if cached.is_some() { "hit" } else { "miss" });
     let knowledge = match cached {
-        Some(Known::Missing(message)) => return Err(gcs::Error::NotFound { message }.into()),
+        Some(Known::Missing) => return Err(gcs::Error::NotFound { message: "remembered".to_owned() }.into()),
         Some(Known::Present(metadata)) => Knowledge::Remembered(metadata),
         None if fetch.method == FetchMethod::Head || !fetch.conditions.is_empty() => {
             Knowledge::Asked(source.stat().await?)
@@ -154,7 +154,7 @@ fn plan(source: Source<'_>, fetch: &Fetch, metadata: &Metadata) -> Result<Step, 
         Outcome::Failed => return Err(Rejection::PreconditionFailed),
     }
     if fetch.method == FetchMethod::Head {
-        return Ok(Step::Answer(head(source, fetch, metadata)));
+        return head(source, fetch, metadata).map(Step::Answer);
     }
     let current = fetch.conditions.range_validity(&validator) == RangeValidity::Current;
     let range = fetch.range.filter(|_| current && !representation.is_decompressed());
@@ -174,10 +174,17 @@ fn not_modified(headers: HeaderMap) -> Response<Body> {
 }
 
 /// The head that GET would have; ranges mean nothing to HEAD.
-fn head(source: Source<'_>, fetch: &Fetch, metadata: &Metadata) -> Response<Body> {
+fn head(source: Source<'_>, fetch: &Fetch, metadata: &Metadata) -> Result<Response<Body>, Rejection> {
+    let representation = source.representation(fetch, metadata);
     let mut response = Response::new(Body::empty());
-    *response.headers_mut() = source.representation(fetch, metadata).headers(None, source.connection);
-    response
+    *response.headers_mut() = whole_or_broken(fetch, &representation)?.headers(None, source.connection);
+    Ok(response)
+}
+
+/// A body of unknown length that breaks must not look whole, as it would where only the connection's close ends it.
+fn whole_or_broken<'a, 'b>(fetch: &Fetch, sent: &'a Representation<'b>) -> Result<&'a Representation<'b>, Rejection> {
+    let hidden = sent.is_decompressed() && fetch.framing == Framing::Close;
+    if hidden { Err(Rejection::NeedsFraming) } else { Ok(sent) }
 }
 
 /// Turns an opened read into an answer.
@@ -194,7 +201,7 @@ async fn answer(source: Source<'_>, fetch: &Fetch, read: Read) -> Result<Respons
         // GCS did it in spite of our Accept-Encoding.
         representation.encoding = Encoding::Identity;
     }
-    let headers = representation.headers(read.part, source.connection);
+    let headers = whole_or_broken(fetch, &representation)?.headers(read.part, source.connection);
     let status = if read.part.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
     let body = match read.form {
         Form::Stored if representation.is_decompressed() => Body::decompressed(read.body).await?,
@@ -252,7 +259,7 @@ impl<'a> Source<'a> {
     async fn remember(self, outcome: Result<&Metadata, &gcs::Error>) {
         let known = match outcome {
             Ok(metadata) => Known::Present(metadata.clone()),
-            Err(gcs::Error::NotFound { message }) => Known::Missing(message.clone()),
+            Err(gcs::Error::NotFound { .. }) => Known::Missing,
             Err(_) => return,
         };
         self.cache.insert(&self.connection.label, self.object, known, Instant::now()).await;

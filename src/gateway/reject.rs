@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
@@ -13,6 +13,7 @@ use super::access::Denied;
 use super::body::Body;
 use super::client_addr::ClientAddrError;
 use super::fetch::FetchError;
+use super::host::ForeignHost;
 use super::route::EncodingError;
 use crate::gcs;
 use crate::object::NameError;
@@ -23,6 +24,9 @@ pub enum Rejection {
     /// Nobody knows who asks.
     #[error(transparent)]
     ClientAddr(#[from] ClientAddrError),
+    /// For somebody else.
+    #[error(transparent)]
+    ForeignHost(#[from] ForeignHost),
     /// Not admitted.
     #[error(transparent)]
     Denied(#[from] Denied),
@@ -56,6 +60,9 @@ pub enum Rejection {
     /// `delivery = "signed-url"` without a signer.
     #[error("the connection demands signed URLs and its credential cannot sign")]
     CannotSign,
+    /// Decompressed bytes over HTTP/1.0, where a break would look like the end.
+    #[error("an object stored as gzip is decompressed for HTTP/1.1 and later only")]
+    NeedsFraming,
     /// GCS did not give it.
     #[error(transparent)]
     Upstream(#[from] gcs::Error),
@@ -121,6 +128,10 @@ impl Rejection {
         {
             headers.insert(CONTENT_RANGE, value);
         }
+        if matches!(self, Self::Denied(_) | Self::ClientAddr(_)) {
+            // Who is not admitted shall not hold a place among the connections. HTTP/2 has no such header.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Some(after) = self.retry_after() {
             headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
         }
@@ -148,6 +159,11 @@ impl Rejection {
         let answer = |status, code, message| Answer { status, code, message };
         match self {
             Self::ClientAddr(_) | Self::Denied(_) | Self::NoSuchRoute | Self::Outside => MISSING,
+            Self::ForeignHost(_) => answer(
+                StatusCode::MISDIRECTED_REQUEST,
+                "foreign_host",
+                "The gateway does not answer to this host name; server.public_url and server.hosts say which it has.",
+            ),
             Self::Encoding(_) => {
                 answer(StatusCode::BAD_REQUEST, "bad_path", "The path has a '%' without two hexadecimal digits.")
             }
@@ -173,6 +189,11 @@ impl Rejection {
             Self::RangeNotSatisfiable { .. } => {
                 answer(StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", "The range begins beyond the end.")
             }
+            Self::NeedsFraming => answer(
+                StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+                "http_version",
+                "This object is stored as gzip: ask for it by HTTP/1.1, or accept gzip.",
+            ),
             Self::CannotSign => {
                 answer(StatusCode::INTERNAL_SERVER_ERROR, "cannot_sign", "The gateway cannot sign URLs here.")
             }

@@ -1,11 +1,14 @@
 //! The `[gcs]` section: where GCS is and how long it may take.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
+
+use crate::object::limit;
 
 /// The `[gcs]` section.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -18,20 +21,26 @@ pub struct Config {
     /// PEM file with certificate authorities to trust besides the system's.
     pub ca_file: Option<PathBuf>,
     /// Longest wait for a connection, TLS included.
-    #[serde(with = "humantime_serde")]
+    #[serde(deserialize_with = "limit::positive")]
     pub connect_timeout: Duration,
     /// Longest wait for the head of an answer, retries included.
-    #[serde(with = "humantime_serde")]
+    #[serde(deserialize_with = "limit::positive")]
     pub first_byte_timeout: Duration,
     /// Longest silence inside a body.
-    #[serde(with = "humantime_serde")]
+    #[serde(deserialize_with = "limit::positive")]
     pub stall_timeout: Duration,
-    /// Requests to GCS under way at once.
+    /// Requests to GCS under way at once, one at least.
+    #[serde(deserialize_with = "one_or_more")]
     pub max_in_flight: usize,
     /// How often one request or one stream is tried again.
     pub retries: u32,
     /// Hosts beyond googleapis.com (or the key's universe domain) that a credential file may send us to.
     pub trusted_hosts: Vec<String>,
+}
+
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    let count = usize::deserialize(deserializer)?;
+    if count == 0 { Err(de::Error::custom("expected a number above zero")) } else { Ok(count) }
 }
 
 impl Default for Config {
@@ -67,6 +76,13 @@ impl Endpoint {
     /// Host and, where it is not the scheme's own, port.
     pub fn authority(&self) -> &http::uri::Authority {
         &self.authority
+    }
+
+    /// Whether tokens would travel in clear text over a network.
+    pub fn is_exposed(&self) -> bool {
+        let host = self.host().trim_start_matches('[').trim_end_matches(']');
+        let local = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        self.scheme == http::uri::Scheme::HTTP && !local
     }
 
     /// The host alone.

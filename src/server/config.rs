@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, de};
 
 use crate::gateway::client_addr::Network;
+use crate::object::limit;
 
 /// The `[server]` section.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -19,12 +20,14 @@ pub struct Config {
     pub listen: Listen,
     /// How browsers reach the gateway; used in manifests.
     pub public_url: Option<PublicUrl>,
+    /// Names that the gateway answers to besides that of `public_url`.
+    pub hosts: Vec<String>,
     /// Peers whose forwarding headers and PROXY headers are believed.
     pub trusted_proxies: Vec<Network>,
     /// The VPC network that the listener stands in.
     pub network: Option<String>,
     /// How long answers in flight may go on after a signal to end.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "limit::positive")]
     pub drain_timeout: Duration,
     /// Whether every connection begins with a PROXY header.
     pub proxy_protocol: bool,
@@ -52,13 +55,13 @@ pub struct Limits {
     #[serde(deserialize_with = "count")]
     pub max_connections: usize,
     /// Longest wait for a PROXY header and TLS handshake, and for a request's whole head.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "limit::positive")]
     pub header_timeout: Duration,
     /// Longest silence between two requests.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "limit::positive")]
     pub idle_timeout: Duration,
     /// A client that takes no byte for this long is dropped.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "limit::positive")]
     pub stall_timeout: Duration,
 }
 
@@ -98,6 +101,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)).into(),
             public_url: None,
+            hosts: Vec::new(),
             trusted_proxies: Vec::new(),
             network: None,
             drain_timeout: Duration::from_secs(30),
@@ -139,6 +143,12 @@ impl From<SocketAddr> for Listen {
 }
 
 impl PublicUrl {
+    /// Host and perhaps port.
+    pub fn host(&self) -> &str {
+        let authority = self.0.split_once("://").map_or(self.0.as_str(), |(_, rest)| rest);
+        authority.split('/').next().unwrap_or_default()
+    }
+
     /// The URL without a slash at its end.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -191,15 +201,6 @@ impl TryFrom<String> for PublicUrl {
         } else {
             Err(format!("{text:?} is no URL such as \"https://media.example.com\""))
         }
-    }
-}
-
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let duration = humantime_serde::deserialize::<Duration, D>(deserializer)?;
-    if duration.is_zero() {
-        Err(de::Error::custom("expected a time above zero, such as \"30s\""))
-    } else {
-        Ok(duration)
     }
 }
 

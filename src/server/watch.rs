@@ -11,6 +11,8 @@ use std::time::Duration;
 use aws_lc_rs::digest::{Digest, SHA256, digest};
 use tokio::time::sleep;
 
+/// How long a file must stay the same to count as written.
+const SETTLE: Duration = Duration::from_secs(1);
 /// More than any configuration, certificate or key; the rest of a larger file is not looked at.
 const LARGEST: u64 = 16 * 1024 * 1024;
 
@@ -43,14 +45,30 @@ impl Watch {
     pub async fn changed(&mut self) {
         loop {
             sleep(self.every).await;
-            let paths = self.paths.clone();
-            // A file system may hang; a worker thread must not hang with it.
-            let Ok(found) = tokio::task::spawn_blocking(move || Fingerprint::of(&paths)).await else { continue };
+            let Some(mut found) = self.look().await else { continue };
+            if found == self.seen {
+                continue;
+            }
+            // Somebody may be writing: what counts is what two looks in a row find.
+            loop {
+                sleep(self.every.min(SETTLE)).await;
+                match self.look().await {
+                    Some(again) if again == found => break,
+                    Some(again) => found = again,
+                    None => {}
+                }
+            }
             if found != self.seen {
                 self.seen = found;
                 return;
             }
         }
+    }
+
+    /// A file system may hang; a worker thread must not hang with it.
+    async fn look(&self) -> Option<Fingerprint> {
+        let paths = self.paths.clone();
+        tokio::task::spawn_blocking(move || Fingerprint::of(&paths)).await.ok()
     }
 }
 

@@ -20,6 +20,7 @@ mod emulator;
 mod example;
 mod faults;
 mod fuzz_corpus;
+mod hostile;
 mod layering;
 mod lifecycle;
 mod media;

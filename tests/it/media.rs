@@ -3,7 +3,7 @@
 mod changed;
 mod conditions;
 mod errors;
-mod gzip;
+pub mod gzip;
 mod headers;
 mod heads;
 mod least_privilege;

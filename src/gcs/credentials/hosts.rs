@@ -28,6 +28,13 @@ impl TrustedHosts {
         self.check(url, |host| [GOOGLE, universe].iter().any(|domain| is_within(host, domain)))
     }
 
+    /// Whether a universe may be believed that a credential file names for its own URLs.
+    pub(crate) fn universe(&self, universe: &str) -> Result<(), String> {
+        let trusted = universe == GOOGLE || self.trusts(universe, None);
+        let cure = || format!("is {universe}; if the file is yours, add \"{universe}\" to gcs.trusted_hosts");
+        if trusted { Ok(()) } else { Err(cure()) }
+    }
+
     /// AWS's STS, or a trusted host.
     pub(crate) fn aws(&self, url: &str) -> Result<Url, String> {
         let sts = |host: &str| {

@@ -3,7 +3,7 @@
 //! The figures in `docs/operations.md` come from here.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,6 +13,7 @@ use http::Method;
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::wire::{Wire, metric, until};
 use crate::support::{Binary, Memory};
@@ -104,7 +105,10 @@ async fn five_hundred_slow_readers_cost_little() {
             stream
         })
     });
-    let mut streams: Vec<_> = join_all(readers).await.into_iter().map(Result::unwrap).collect();
+    let Ok(streams) = timeout(Duration::from_mins(1), join_all(readers)).await else {
+        panic!("readers hang:\n{}", binary.admin.get("/metrics", &[]).await.text());
+    };
+    let mut streams: Vec<_> = streams.into_iter().map(Result::unwrap).collect();
     for _ in 0..16 {
         for stream in &mut streams {
             let _ = stream.read_exact(&mut [0; 1024]).await.unwrap();

@@ -21,6 +21,8 @@ const TIMEOUTS: std::ops::RangeInclusive<u64> = 5_000..=120_000;
 
 impl Reader<'_> {
     pub(super) fn external_account(&self, shape: Shape, prefix: &str, universe: String) -> Result<Source, Error> {
+        // Such a file may send local files and signed requests away: its word for where to is not enough.
+        self.hosts.universe(&universe).map_err(|problem| self.wrong(prefix, "universe_domain", problem))?;
         let target = match &shape.service_account_impersonation_url {
             Some(url) => Some(self.target(url, prefix, &universe)?),
             None => None,

@@ -49,7 +49,7 @@ fn without(mut json: Value, field: &str) -> Value {
 }
 
 fn read(bytes: &[u8], environment: &Environment) -> Result<Parsed, String> {
-    let hosts = TrustedHosts::new(&["tokens.example.com".to_owned()]);
+    let hosts = TrustedHosts::new(&["tokens.example.com".to_owned(), "cloud.example".to_owned()]);
     let parsed = parse(bytes, Path::new("f.json"), &Config::default(), (&hosts, environment));
     parsed.map_err(|error| error.to_string())
 }
@@ -180,4 +180,12 @@ fn a_universe_of_ones_own_has_its_own_hosts() {
     let source = parsed(&json).expect("good").source;
     assert_eq!(source.universe.as_deref(), Some("cloud.example"));
     assert!(matches!(source.kind, Kind::ExternalAccount(account) if matches!(account.subject, Subject::File { .. })));
+}
+
+#[test]
+fn a_universe_that_nobody_vouches_for_gets_nothing_sent() {
+    let json = with(external(json!({ "file": "/t" })), "universe_domain", "evil.example".into());
+    let json = with(json, "token_url", "https://sts.evil.example/v1/token".into());
+    let error = parsed(&json).expect_err("its own word is not enough");
+    assert!(error.contains("universe_domain") && error.contains("gcs.trusted_hosts"), "{error}");
 }
