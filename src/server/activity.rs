@@ -149,7 +149,9 @@ impl Activity {
             state.since = now;
             cut
         });
-        cut.iter().for_each(|flight| flight.cut.cancel());
+        for flight in &cut {
+            flight.cut.cancel();
+        }
         cut.len()
     }
 

@@ -155,9 +155,10 @@ impl<S: Service> Shared<S> {
             let deadline = course.deadline(&activity, &self.config.limits, now);
             match deadline.overdue.filter(|_| deadline.at <= now) {
                 Some(Overdue::Idle) if course == Course::Open => course = Course::Leaving(now),
-                Some(Overdue::StalledStream) => {
-                    (0..activity.cut_streams(&self.config.limits, now))
-                        .for_each(|_| self.cut(Overdue::StalledStream, peer));
+                Some(overdue @ Overdue::StalledStream) => {
+                    for _ in 0..activity.cut_streams(&self.config.limits, now) {
+                        self.cut(overdue, peer);
+                    }
                 }
                 Some(overdue) => return self.cut(overdue, peer),
                 None => {}
