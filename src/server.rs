@@ -19,6 +19,7 @@ mod proxy_protocol;
 mod refusal;
 mod request_head;
 mod socket;
+mod streams;
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -134,6 +134,12 @@ impl Diagnosis {
         self
     }
 
+    /// The same with every text changed.
+    pub(super) fn map(self, change: fn(&str) -> String) -> Self {
+        let all = |texts: Vec<String>| texts.iter().map(|text| change(text)).collect();
+        Self { cause: change(&self.cause), remedy: all(self.remedy), commands: all(self.commands), ..self }
+    }
+
     pub(super) fn command(mut self, line: impl Into<String>) -> Self {
         self.commands.push(line.into());
         self

@@ -39,6 +39,22 @@ impl Probe {
         diagnosis::contents(&contents, &near, config, &self.scene)
     }
 
+    /// Tries what the credential seems not to be allowed: a role under a condition, or on a managed folder, is one that
+    /// the bucket's `testIamPermissions` does not tell of. Whether something was found to work all the same.
+    pub(super) async fn try_missing(&mut self) -> bool {
+        let (lists, reads) = (self.cannot(LIST).is_none(), self.cannot(GET).is_none());
+        if self.held.is_none() || (lists && reads) {
+            return false;
+        }
+        let Ok(page) = self.first_page().await else { return false };
+        let mut found = if lists { Vec::new() } else { vec![LIST.to_owned()] };
+        if !reads && let Some((object, size)) = Contents::of(&page, &self.connection.config).sample() {
+            found.extend(self.read_byte(&object, size).await.is_ok().then(|| GET.to_owned()));
+        }
+        self.held.get_or_insert_default().extend_from_slice(&found);
+        !found.is_empty()
+    }
+
     /// The first page that has something on it, of the first few.
     async fn first_page(&self) -> Result<ListPage, gcs::Error> {
         let uri = &self.connection.config.uri;

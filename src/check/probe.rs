@@ -71,7 +71,7 @@ impl Probe {
             Check::Credential => self.load().await,
             Check::Token => self.token().await,
             Check::Bucket => self.bucket().await,
-            Check::Permissions => self.permissions(),
+            Check::Permissions => self.permissions().await,
             Check::Objects => self.objects().await,
             Check::FirstByte => self.first_byte().await,
             Check::SignedUrl => self.signed_url().await,
@@ -176,7 +176,8 @@ impl Probe {
         finding
     }
 
-    fn permissions(&self) -> Outcome {
+    async fn permissions(&mut self) -> Outcome {
+        let tried = self.try_missing().await;
         let Some(held) = &self.held else { return Outcome::skipped("the bucket cannot be reached") };
         let has = |permission: &str| held.iter().any(|held| held == permission);
         let word = |permission| if has(permission) { "held" } else { "not held" };
@@ -190,7 +191,8 @@ impl Probe {
         );
         let missing: Vec<&str> = [GET, LIST].into_iter().filter(|permission| !has(permission)).collect();
         let finding = if missing.is_empty() {
-            format!("import: {GET}, {LIST} held; {rest}")
+            let narrowly = if tried { ", but only under a condition or on a folder" } else { "" };
+            format!("import: {GET}, {LIST} held{narrowly}; {rest}")
         } else {
             format!("import: {} missing; {rest}", missing.join(", "))
         };

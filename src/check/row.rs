@@ -139,11 +139,30 @@ impl Outcome {
     /// The row.
     pub(super) fn row(self, connection: String, check: Check) -> Row {
         let Self { state, finding, diagnosis } = self;
+        let diagnosis = diagnosis.map(|diagnosis| diagnosis.map(one_line));
         Row { connection, check, name: check.title(), state, finding: one_line(&finding), diagnosis }
     }
 }
 
-/// Whatever a bucket's names or GCS's texts hold, a finding is one line without control characters.
+/// Whatever a bucket's names or GCS's texts hold, nothing printed moves the cursor.
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::diagnosis::Fault;
+    use super::*;
+
+    #[test]
+    fn names_cannot_write_on_the_terminal() {
+        let diagnosis = Diagnosis::new(Fault::Other, "a\x1b[2Jb").remedy("c\nd").command("e\u{9b}f");
+        let row = Outcome::fail("g\rh", diagnosis).row("street".to_owned(), Check::Objects);
+        let diagnosis = row.diagnosis.expect("a diagnosis");
+        assert_eq!((row.finding.as_str(), diagnosis.cause.as_str()), ("g h", "a [2Jb"));
+        assert_eq!(
+            (&diagnosis.remedy[..], &diagnosis.commands[..]),
+            (&["c d".to_owned()][..], &["e f".to_owned()][..])
+        );
+    }
 }

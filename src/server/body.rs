@@ -5,12 +5,12 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use tokio::time::Instant;
 
-use crate::server::activity::Exchange;
+use crate::server::activity::{Exchange, Progress};
 
 /// Any cause of a broken body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -26,6 +26,29 @@ enum Content<B> {
     Refused(Full<Bytes>),
     /// For HEAD: the head alone. HTTP/1 of hyper leaves a body out by itself, HTTP/2 would send it.
     Withheld,
+}
+
+/// A piece of body that notes when a part of it goes out: HTTP/2 keeps it until the client opens its window.
+pub(super) struct Piece {
+    bytes: Bytes,
+    progress: Progress,
+}
+
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.bytes.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.bytes.chunk()
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+        if count > 0 {
+            self.progress.took(Instant::now());
+        }
+    }
 }
 
 impl<B> Outgoing<B> {
@@ -47,10 +70,10 @@ impl<B> Body for Outgoing<B>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, BoxError>>> {
         let polled = match &mut self.content {
             Content::Served(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Content::Refused(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
@@ -61,7 +84,8 @@ where
         } else {
             self.exchange.handed(Instant::now());
         }
-        polled
+        let piece = |bytes| Piece { bytes, progress: self.exchange.progress() };
+        polled.map_ok(|frame| frame.map_data(piece))
     }
 
     fn is_end_stream(&self) -> bool {

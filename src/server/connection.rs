@@ -16,7 +16,7 @@ use http::{Method, Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -27,6 +27,7 @@ use crate::metrics::{Held, Metrics};
 use crate::server::activity::{Activity, Deadline, Exchange, Overdue};
 use crate::server::body::Outgoing;
 use crate::server::socket::Socket;
+use crate::server::streams::Streams;
 use crate::server::{Config, Limits, Peer, Service, Tls, proxy_protocol, refusal, request_head};
 
 /// Largest head and write buffer of an HTTP/1 connection; the least that holds a target and headers at their limits.
@@ -54,13 +55,12 @@ pub(super) struct Shared<S> {
     pub(super) leave: CancellationToken,
     /// No further bytes.
     pub(super) kill: CancellationToken,
-    http: auto::Builder<TokioExecutor>,
 }
 
 impl<S: Service> Shared<S> {
     pub(super) fn new(service: S, config: Config, tls: Option<Tls>, metrics: Metrics) -> Self {
         let (leave, kill) = (CancellationToken::new(), CancellationToken::new());
-        Self { service, config, tls, metrics, leave, kill, http: http() }
+        Self { service, config, tls, metrics, leave, kill }
     }
 
     /// Serves a connection until it ends; true if it was killed.
@@ -121,11 +121,13 @@ impl<S: Service> Shared<S> {
     {
         let socket = TokioIo::new(Socket::new(stream, activity.clone()));
         let service = service_fn(|request: Request<Incoming>| {
-            let exchange = activity.begin(request.version() == Version::HTTP_2, Instant::now());
+            let multiplexed = request.version() == Version::HTTP_2;
+            let exchange = activity.begin(multiplexed, !request.body().is_end_stream(), Instant::now());
             let service = self.service.clone();
             async move { Ok::<_, Infallible>(answer(service, request, peer, exchange).await) }
         });
-        let mut connection = pin!(self.http.serve_connection(socket, service));
+        let http = http(Streams::new(activity.clone()));
+        let mut connection = pin!(http.serve_connection(socket, service));
         let mut leave = pin!(self.leave.cancelled());
         let mut alarm = pin!(sleep_until(Instant::now() + self.config.limits.header_timeout));
         let mut course = Course::Open;
@@ -153,6 +155,11 @@ impl<S: Service> Shared<S> {
             let deadline = course.deadline(&activity, &self.config.limits, now);
             match deadline.overdue.filter(|_| deadline.at <= now) {
                 Some(Overdue::Idle) if course == Course::Open => course = Course::Leaving(now),
+                Some(overdue @ Overdue::StalledStream) => {
+                    for _ in 0..activity.cut_streams(&self.config.limits, now) {
+                        self.cut(overdue, peer);
+                    }
+                }
                 Some(overdue) => return self.cut(overdue, peer),
                 None => {}
             }
@@ -176,9 +183,9 @@ impl<S: Service> Shared<S> {
         let reason = match overdue {
             Overdue::Header => "header-timeout",
             Overdue::Idle => "idle",
-            Overdue::Stalled => "stalled",
+            Overdue::Stalled | Overdue::StalledStream => "stalled",
         };
-        tracing::debug!(peer = %peer.address, reason, "connection cut");
+        tracing::debug!(peer = %peer.address, ?overdue, "cut");
         self.metrics.connection_cut(reason);
     }
 }
@@ -248,8 +255,8 @@ where
     response.map(Outgoing::withheld)
 }
 
-fn http() -> auto::Builder<TokioExecutor> {
-    let mut http = auto::Builder::new(TokioExecutor::new());
+fn http(streams: Streams) -> auto::Builder<Streams> {
+    let mut http = auto::Builder::new(streams);
     // hyper's own header timeout cannot tell a slow head from an idle connection, see `activity`.
     http.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HTTP1_BUFFER).writev(true);
     http.http2()

@@ -44,7 +44,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Socket<T> {
         let before = buf.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
-            self.activity.read(Instant::now());
+            self.activity.read(&buf.filled()[before..], Instant::now());
         }
         result
     }

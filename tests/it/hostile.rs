@@ -12,7 +12,7 @@ use crate::support::gateway::Builder;
 #[tokio::test]
 async fn http_1_0_never_gets_a_body_whose_break_would_look_like_its_end() {
     let gateway = TestGateway::start().await;
-    let mut cut = gzip(&[b'x'; 100_000].map(|byte| byte ^ 1));
+    let mut cut = gzip(&vec![b'x'; 100_000]);
     cut.truncate(cut.len() - 9);
     gateway.put("cut.json", Object::bytes(cut).content_encoding("gzip"));
     gateway.put("plain.txt", Object::bytes("here"));

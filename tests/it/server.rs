@@ -7,4 +7,5 @@ mod lifecycle;
 mod limits;
 mod proxy_protocol;
 mod rig;
+mod stalls;
 mod tls;

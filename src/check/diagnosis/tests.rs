@@ -103,67 +103,64 @@ fn refusals_of_gcs_are_told_apart() {
     assert_eq!(diagnose(&gone, Asked::Object, &scene()).fault, Fault::ObjectNotFound);
 }
 
+/// Service, status and reason; fault, and a word of what is said about it.
+const TOKEN_REFUSALS: [(&str, u16, &str, Fault, &str); 15] = [
+    ("the token endpoint", 400, "invalid_grant: Invalid JWT Signature.", Fault::KeyRevoked, "keys create"),
+    ("the token endpoint", 400, "invalid_grant: Invalid grant: account not found", Fault::AccountGone, "undelete"),
+    (
+        "the token endpoint",
+        400,
+        "invalid_grant: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. Check your iat and exp values",
+        Fault::ClockSkew,
+        "timedatectl",
+    ),
+    ("the token endpoint", 400, "invalid_grant: Token has been expired or revoked.", Fault::SignInEnded, "login"),
+    ("the token endpoint", 400, "invalid_scope: x", Fault::TokenRefused, "vendor"),
+    ("the token endpoint", 503, "no reason given", Fault::Busy, "later"),
+    ("the token endpoint", 302, "no reason given", Fault::Proxy, "captive portal"),
+    (
+        "STS",
+        400,
+        "invalid_target: The target service indicated by the \"audience\" parameters is invalid.",
+        Fault::FederationAudience,
+        "providers describe",
+    ),
+    (
+        "STS",
+        400,
+        "invalid_grant: The audience in ID Token [x] does not match the expected audience.",
+        Fault::FederationAudience,
+        "allowed-audiences",
+    ),
+    (
+        "STS",
+        400,
+        "unauthorized_client: The given credential is rejected by the attribute condition.",
+        Fault::FederationSubject,
+        "attributeCondition",
+    ),
+    ("STS", 401, "invalid_client: no", Fault::TokenRefused, "client_secret"),
+    (
+        "IAM",
+        403,
+        "PERMISSION_DENIED: Permission 'iam.serviceAccounts.getAccessToken' denied",
+        Fault::TokenCreator,
+        "roles/iam.serviceAccountTokenCreator",
+    ),
+    ("IAM", 404, "NOT_FOUND: Unknown service account", Fault::TokenCreator, "typos"),
+    (
+        "IAM",
+        403,
+        "PERMISSION_DENIED: API has not been used in project 1 before or it is disabled",
+        Fault::ApiDisabled,
+        "--project=my-project",
+    ),
+    ("IAM", 403, "PERMISSION_DENIED: Request had insufficient authentication scopes.", Fault::ScopeMissing, "scopes"),
+];
+
 #[test]
 fn refusals_of_token_services_are_told_apart() {
-    for (service, status, reason, fault, word) in [
-        ("the token endpoint", 400, "invalid_grant: Invalid JWT Signature.", Fault::KeyRevoked, "keys create"),
-        ("the token endpoint", 400, "invalid_grant: Invalid grant: account not found", Fault::AccountGone, "undelete"),
-        (
-            "the token endpoint",
-            400,
-            "invalid_grant: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. Check your iat and exp values",
-            Fault::ClockSkew,
-            "timedatectl",
-        ),
-        ("the token endpoint", 400, "invalid_grant: Token has been expired or revoked.", Fault::SignInEnded, "login"),
-        ("the token endpoint", 400, "invalid_scope: x", Fault::TokenRefused, "vendor"),
-        ("the token endpoint", 503, "no reason given", Fault::Busy, "later"),
-        ("the token endpoint", 302, "no reason given", Fault::Proxy, "captive portal"),
-        (
-            "STS",
-            400,
-            "invalid_target: The target service indicated by the \"audience\" parameters is invalid.",
-            Fault::FederationAudience,
-            "providers describe",
-        ),
-        (
-            "STS",
-            400,
-            "invalid_grant: The audience in ID Token [x] does not match the expected audience.",
-            Fault::FederationAudience,
-            "allowed-audiences",
-        ),
-        (
-            "STS",
-            400,
-            "unauthorized_client: The given credential is rejected by the attribute condition.",
-            Fault::FederationSubject,
-            "attributeCondition",
-        ),
-        ("STS", 401, "invalid_client: no", Fault::TokenRefused, "client_secret"),
-        (
-            "IAM",
-            403,
-            "PERMISSION_DENIED: Permission 'iam.serviceAccounts.getAccessToken' denied",
-            Fault::TokenCreator,
-            "roles/iam.serviceAccountTokenCreator",
-        ),
-        ("IAM", 404, "NOT_FOUND: Unknown service account", Fault::TokenCreator, "typos"),
-        (
-            "IAM",
-            403,
-            "PERMISSION_DENIED: API has not been used in project 1 before or it is disabled",
-            Fault::ApiDisabled,
-            "--project=my-project",
-        ),
-        (
-            "IAM",
-            403,
-            "PERMISSION_DENIED: Request had insufficient authentication scopes.",
-            Fault::ScopeMissing,
-            "scopes",
-        ),
-    ] {
+    for (service, status, reason, fault, word) in TOKEN_REFUSALS {
         let diagnosis = diagnose(&refused(service, status, reason), Asked::Token, &scene());
         assert_eq!(diagnosis.fault, fault, "{service}: {reason}");
         assert!(text(&diagnosis).contains(word) && !diagnosis.remedy.is_empty(), "{reason}: {diagnosis:#?}");

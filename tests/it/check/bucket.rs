@@ -42,6 +42,17 @@ async fn a_missing_permission_is_named_with_its_role_and_for_whom() {
 }
 
 #[tokio::test]
+async fn a_role_under_a_condition_is_found_by_trying() {
+    let desk = Desk::new().await;
+    let body = json!({"kind": "storage#testIamPermissionsResponse"}).to_string();
+    let action = Action::Status { code: 200, headers: Vec::new(), body };
+    desk.gcs.inject(Fault::new(action).on(Operation::TestPermissions).always());
+    desk.assert_green().await;
+    let finding = desk.check().await.row("permissions")["finding"].to_string();
+    assert!(finding.contains("only under a condition"), "{finding}");
+}
+
+#[tokio::test]
 async fn a_bucket_that_is_not_there_brings_the_guides_list() {
     let mut desk = Desk::new().await;
     desk.connection = "uri = \"gs://test-medai/data/\"".to_owned();

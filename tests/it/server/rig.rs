@@ -167,6 +167,16 @@ impl Running {
         h2_over(self.connect().await).await
     }
 
+    /// A client that opens its windows only so far.
+    pub(super) async fn h2_with_window(&self, bytes: u32) -> http2::SendRequest<String> {
+        let mut client = http2::Builder::new(TokioExecutor::new());
+        client.initial_stream_window_size(bytes);
+        let handshake = client.handshake(TokioIo::new(self.connect().await));
+        let (sender, connection) = within(handshake).await.expect("the server speaks HTTP/2");
+        tokio::spawn(connection);
+        sender
+    }
+
     /// Waits until a line of the metrics page is there.
     pub(super) async fn counted(&self, line: &str) {
         until(|| self.metrics.encode().lines().any(|l| l == line)).await;
@@ -190,6 +200,10 @@ where
 
 pub(super) fn h2_get(path: &str) -> Request<String> {
     Request::get(format!("http://a{path}")).body(String::new()).expect("a request")
+}
+
+pub(super) fn h2_head(path: &str) -> Request<String> {
+    Request::head(format!("http://a{path}")).body(String::new()).expect("a request")
 }
 
 /// Everything up to the end of the stream, be it neat or not.
