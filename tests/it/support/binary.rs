@@ -47,6 +47,11 @@ pub enum Memory {
 impl Binary {
     /// One connection, `media`, open to anyone and proxied; `sections` are further ones.
     pub async fn start(gcs: Emulator, sections: &str) -> Self {
+        Self::with_descriptors(gcs, sections, "$(ulimit -n)").await
+    }
+
+    /// The same with this many file descriptors at most.
+    pub async fn with_descriptors(gcs: Emulator, sections: &str, most: &str) -> Self {
         gcs.bucket(BUCKET);
         let folder = tempfile::tempdir().unwrap();
         let key = folder.path().join("key.json");
@@ -61,7 +66,8 @@ impl Binary {
         );
         let config = folder.path().join("gsgate.toml");
         std::fs::write(&config, text).unwrap();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_gsgate"))
+        let mut process = Command::new("sh")
+            .args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_gsgate")])
             .arg("serve")
             .arg("--config")
             .arg(&config)
@@ -114,6 +120,11 @@ impl Binary {
             }
         };
         timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never logged: {words}\n{:#?}", self.log.lines.lock()))
+    }
+
+    /// How many lines with these words there are.
+    pub fn lines(&self, words: &str) -> usize {
+        self.log.lines.lock().unwrap().iter().filter(|line| line.to_string().contains(words)).count()
     }
 
     /// Waits for the process to end by itself.
