@@ -34,7 +34,7 @@ use self::client_addr::{ClientAddr, Network};
 use self::connection::Connection;
 use self::cors::{Cors, Preflight};
 use self::decide::{Circumstances, Decision, Reason, Verdict};
-use self::exchange::{Causes, Exchange};
+use self::exchange::Exchange;
 use self::fetch::{Fetch, FetchMethod};
 use self::host::Hosts;
 use self::proxy::{Opened, Source};
@@ -44,6 +44,7 @@ use crate::cache::{MetadataCache, SignedUrls};
 use crate::gcs::{Client, Endpoint};
 use crate::metrics::Metrics;
 use crate::object::ObjectName;
+use crate::telemetry::Causes;
 
 const X_GSGATE_DELIVERY: HeaderName = HeaderName::from_static("x-gsgate-delivery");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -5,6 +5,7 @@
 //! Follows <https://cloud.google.com/logging/docs/structured-logging>.
 
 mod access;
+mod causes;
 mod format;
 mod trace;
 
@@ -18,6 +19,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt, registry};
 
 pub use access::{AccessEvent, Outcome, TARGET};
+pub use causes::Causes;
 pub use format::Formatter;
 pub use trace::{RequestId, Trace};
 

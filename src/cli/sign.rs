@@ -11,6 +11,7 @@ use crate::gcs::credentials::{self, Account, ControlPlane, Origin};
 use crate::gcs::sign::{Request, Style};
 use crate::gcs::{self, Credential, Endpoint};
 use crate::object::GsUri;
+use crate::telemetry::Causes;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -62,7 +63,7 @@ pub(super) async fn run(arguments: Arguments, environment: Environment) -> Resul
         sign_as: arguments.sign_as,
         ..credentials::Config::default()
     };
-    let fails = |error: &(dyn std::error::Error + Send + Sync)| Failure::configuration(chain(error));
+    let fails = |error: &(dyn std::error::Error + Send + Sync)| Failure::configuration(Causes(error));
     let control = ControlPlane::new(&gcs::Config::default()).map_err(|error| fails(&error))?;
     let surroundings = environment.for_credentials();
     let credential = Credential::load(&settings, &surroundings, &control).await.map_err(|error| fails(&error))?;
@@ -84,22 +85,10 @@ pub(super) async fn run(arguments: Arguments, environment: Environment) -> Resul
         expires: arguments.expires,
     };
     let at = arguments.at.unwrap_or_else(SystemTime::now);
-    let failed = |error: &(dyn std::error::Error + Send + Sync)| Failure::runtime(chain(error));
+    let failed = |error: &(dyn std::error::Error + Send + Sync)| Failure::runtime(Causes(error));
     let email = signer.email().await.map_err(|error| failed(&error))?;
     let draft = request.draft(&email, at).map_err(Failure::configuration)?;
     let signature = signer.sign(draft.string_to_sign().as_bytes()).await.map_err(|error| failed(&error))?;
     println!("{}", draft.into_url(&signature));
     Ok(())
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &(dyn std::error::Error + Send + Sync)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -1,7 +1,6 @@
 //! Checks across sections, and the files that sections name: what comes out can be built without further questions of spelling.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use crate::gateway::access::{self, Access};
 use crate::gateway::connection;
 use crate::gateway::cors::{self, Cors};
 use crate::gcs::credentials;
+use crate::telemetry::Causes;
 
 /// What browsers get unless a connection says otherwise: kept privately, asked about each time.
 const DEFAULT_CACHE_CONTROL: &str = "private, no-cache";
@@ -143,7 +143,7 @@ impl Section<'_> {
             Some(file) => {
                 let text = self.file(file).map_err(|message| at("ip_filter_file", message))?;
                 let parsed = IpFilter::parse(&text);
-                Some(parsed.map_err(|error| at("ip_filter_file", format!("{}: {}", file.display(), Chain(&error))))?)
+                Some(parsed.map_err(|error| at("ip_filter_file", format!("{}: {}", file.display(), Causes(&error))))?)
             }
             None => None,
         };
@@ -157,7 +157,7 @@ impl Section<'_> {
             None => None,
         };
         Cors::new(config, text.as_deref()).map_err(|error| match &config.file {
-            Some(file) => at(format!("{}: {}", file.display(), Chain(&error))),
+            Some(file) => at(format!("{}: {}", file.display(), Causes(&error))),
             None => at(error.to_string()),
         })
     }
@@ -177,21 +177,6 @@ impl Section<'_> {
     fn file(&self, path: &Path) -> Result<String, String> {
         let path = self.origin.locate(path);
         std::fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))
-    }
-}
-
-/// An error and its causes.
-struct Chain<'a>(&'a dyn std::error::Error);
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
     }
 }
 

@@ -14,7 +14,7 @@ use super::decide::Decision;
 use super::reject::Rejection;
 use crate::metrics::{FinishedRequest, Held, Metrics};
 use crate::object::{Generation, ObjectName};
-use crate::telemetry::{AccessEvent, Outcome, RequestId, Trace};
+use crate::telemetry::{AccessEvent, Causes, Outcome, RequestId, Trace};
 
 /// One request and its answer.
 #[derive(Debug)]
@@ -180,20 +180,5 @@ fn protocol(version: http::Version) -> &'static str {
         http::Version::HTTP_11 => "HTTP/1.1",
         http::Version::HTTP_2 => "HTTP/2",
         _ => "other",
-    }
-}
-
-/// An error with its causes, in one line.
-pub(super) struct Causes<'a>(pub(super) &'a (dyn std::error::Error + 'static));
-
-impl std::fmt::Display for Causes<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
     }
 }

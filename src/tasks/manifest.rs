@@ -20,6 +20,7 @@ use super::selection::{Selection, Verdict};
 use super::{image_size, import};
 use crate::gcs::Listed;
 use crate::object::ObjectName;
+use crate::telemetry::Causes;
 
 /// Files of definitions that are read at once; each may be as long as is allowed.
 const FILES: usize = 2;
@@ -184,7 +185,7 @@ impl Manifest<'_> {
         while let Some((name, listed, link, pixels)) = measured.next().await {
             match pixels {
                 Ok(pixels) => writer.entry(buffer, &self.entry(&name, listed, &link, Some(pixels))),
-                Err(error) => troubles.bad.add(|| format!("{:?}: {}", name.as_str(), chain(&error))),
+                Err(error) => troubles.bad.add(|| format!("{:?}: {}", name.as_str(), Causes(&error))),
             }
         }
     }
@@ -215,7 +216,7 @@ impl Manifest<'_> {
             let file = match file {
                 Ok(file) => file,
                 Err(error) => {
-                    troubles.bad.add(|| format!("{:?}: {}", name.as_str(), chain(&error)));
+                    troubles.bad.add(|| format!("{:?}: {}", name.as_str(), Causes(&error)));
                     continue;
                 }
             };
@@ -278,16 +279,4 @@ impl Definitions {
         });
         (Self { cover, known, writer, buffer }, faults, rewritten)
     }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

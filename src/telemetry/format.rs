@@ -13,7 +13,7 @@ use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::telemetry::TARGET;
+use crate::telemetry::{Causes, TARGET};
 
 /// Fields of an access event that Cloud Logging can filter by as labels.
 const LABELS: [&str; 5] = ["connection", "delivery", "reason", "cache", "outcome"];
@@ -93,13 +93,7 @@ impl Visit for Fields {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        let mut chain = value.to_string();
-        let mut source = value.source();
-        while let Some(cause) = source {
-            let _ = write!(chain, ": {cause}");
-            source = cause.source();
-        }
-        self.put(field, json!(chain));
+        self.put(field, json!(Causes(value).to_string()));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
