@@ -1,25 +1,29 @@
-//! What checking a body costs: the same bytes from the same emulated GCS, checked (the whole object) and unchecked
-//! (all of it but the last byte, which GCS has no sum of).
+//! What checking a body costs: the same bytes through the same gateway, checked (the whole object) and unchecked (all of
+//! it but the last byte, which GCS has no sum of).
 //!
 //! `cargo bench --bench integrity`
 
 use std::hint::black_box;
+use std::net::SocketAddr;
 
+use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use gsgate::app::{App, Source};
+use gsgate::config::Environment;
 use gsgate::emulator::{Emulator, Object};
-use gsgate::gcs::credentials::{self, ControlPlane};
-use gsgate::gcs::{Client, Config, Credential, ReadRequest};
-use gsgate::metrics::Metrics;
-use gsgate::object::{BucketName, ByteRange, ObjectName};
-use http_body_util::BodyExt;
+use http::Request;
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
 
 const SIZE: u64 = 256 * 1024 * 1024;
 
-/// A client and what it reads with.
+/// A gateway in front of an emulated GCS, all in this process.
 struct Rig {
-    client: Client,
-    credential: Credential,
+    address: SocketAddr,
     _gcs: Emulator,
 }
 
@@ -29,27 +33,30 @@ impl Rig {
         let bucket = gcs.bucket("bench-media");
         bucket.set_public();
         bucket.put("video.mp4", Object::generated(SIZE, 1));
-        let endpoint = gcs.endpoint().parse().expect("an endpoint");
-        let config = Config { endpoint, ..Config::default() };
-        let client = Client::new(&config, Metrics::new()).expect("a client");
-        let control = ControlPlane::new(&config).expect("HTTP clients");
-        let anonymous = credentials::Config { source: credentials::Origin::Anonymous, ..Default::default() };
-        let environment = credentials::Environment::of([]);
-        let credential = Credential::load(&anonymous, &environment, &control).await.expect("no credential");
-        Self { client, credential, _gcs: gcs }
+        let config = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[access]\nallow = \"anyone\"\n\
+             [gcs]\nendpoint = \"{}\"\n[credentials.default]\nsource = \"anonymous\"\n\
+             [connections.media]\nuri = \"gs://bench-media/\"\ndelivery = \"proxy\"\n",
+            gcs.endpoint()
+        );
+        let app = App::build(Source::text("bench", config, Environment::default())).await.expect("a gateway");
+        let address = app.public_addrs()[0];
+        tokio::spawn(app.run(CancellationToken::new()));
+        Self { address, _gcs: gcs }
     }
 
-    async fn read(&self, range: Option<ByteRange>) -> u64 {
-        let request = ReadRequest {
-            bucket: BucketName::new("bench-media").expect("legal"),
-            object: ObjectName::new("video.mp4").expect("legal"),
-            range,
-            generation: None,
-            project: None,
-        };
-        let mut read = self.client.read(&self.credential, request).await.expect("an object");
+    async fn read(&self, range: Option<&str>) -> u64 {
+        let stream = TcpStream::connect(self.address).await.expect("a connection");
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("HTTP/1.1");
+        tokio::spawn(connection);
+        let mut request = Request::get("/media/video.mp4").header("host", "127.0.0.1");
+        if let Some(range) = range {
+            request = request.header("range", range);
+        }
+        let request = request.body(Empty::<Bytes>::new()).expect("a request");
+        let mut body = sender.send_request(request).await.expect("an answer").into_body();
         let mut bytes = 0;
-        while let Some(frame) = read.body.frame().await {
+        while let Some(frame) = body.frame().await {
             bytes += frame.expect("a whole body").data_ref().map_or(0, |data| black_box(data).len() as u64);
         }
         bytes
@@ -59,12 +66,13 @@ impl Rig {
 fn integrity(criterion: &mut Criterion) {
     let runtime = Runtime::new().expect("threads");
     let rig = runtime.block_on(Rig::new());
+    let all_but_one = format!("bytes=0-{}", SIZE - 2);
     // The sum of a generated object is computed once, at the first request.
     assert_eq!(runtime.block_on(rig.read(None)), SIZE);
-    let mut group = criterion.benchmark_group("body of 256 MiB");
-    group.throughput(Throughput::Bytes(SIZE)).sample_size(20);
-    let all_but_one = ByteRange::FromTo { first: 0, last: SIZE - 2 };
-    for (name, range) in [("unchecked", Some(all_but_one)), ("checked", None)] {
+    assert_eq!(runtime.block_on(rig.read(Some(&all_but_one))), SIZE - 1);
+    let mut group = criterion.benchmark_group("256 MiB through the gateway");
+    group.throughput(Throughput::Bytes(SIZE)).sample_size(40);
+    for (name, range) in [("unchecked", Some(all_but_one.as_str())), ("checked", None)] {
         group.bench_function(name, |bencher| bencher.iter(|| runtime.block_on(rig.read(range))));
     }
     group.finish();

@@ -4,6 +4,7 @@
 //! lets a byte through that is more than was announced. Knows no connections.
 
 use bytes::Bytes;
+use crc_fast::{CrcAlgorithm, Digest};
 
 use crate::gcs::Error;
 
@@ -23,14 +24,24 @@ pub(super) struct Tally {
 #[derive(Clone, Copy, Debug)]
 struct Sum {
     expected: u32,
-    actual: u32,
+    digest: Digest,
+}
+
+impl Sum {
+    fn new(expected: u32) -> Self {
+        Self { expected, digest: Digest::new(CrcAlgorithm::Crc32Iscsi) }
+    }
+
+    /// The sum so far; it has 32 bits, whatever the type says.
+    fn actual(&self) -> u32 {
+        u32::try_from(self.digest.finalize()).unwrap_or(u32::MAX)
+    }
 }
 
 impl Tally {
     /// `crc32c` is that of the whole body, if it is known.
     pub(super) fn new(expected: Option<u64>, crc32c: Option<u32>) -> Self {
-        let sum = crc32c.map(|expected| Sum { expected, actual: 0 });
-        Self { expected, received: 0, passed: 0, sum, held: None }
+        Self { expected, received: 0, passed: 0, sum: crc32c.map(Sum::new), held: None }
     }
 
     /// Takes the next piece in, and gives it back unless it must be held.
@@ -45,7 +56,7 @@ impl Tally {
             return Err(Error::Protocol(format!("more than the announced {expected} bytes")));
         }
         if let Some(sum) = &mut self.sum {
-            sum.actual = crc32c::crc32c_append(sum.actual, &piece);
+            sum.digest.update(&piece);
         }
         if self.is_complete() {
             self.held = Some(piece);
@@ -57,14 +68,15 @@ impl Tally {
 
     /// Ends a body: its last piece, if the sum agrees. The caller has made sure that nothing is missing.
     pub(super) fn close(&mut self) -> Result<Option<Bytes>, Error> {
-        match self.sum {
-            Some(Sum { expected, actual }) if expected != actual => Err(Error::Corrupt { expected, actual }),
-            _ => {
-                let last = self.held.take();
-                self.passed += last.as_ref().map_or(0, |piece| piece.len() as u64);
-                Ok(last)
+        if let Some(sum) = &self.sum {
+            let (expected, actual) = (sum.expected, sum.actual());
+            if expected != actual {
+                return Err(Error::Corrupt { expected, actual });
             }
         }
+        let last = self.held.take();
+        self.passed += last.as_ref().map_or(0, |piece| piece.len() as u64);
+        Ok(last)
     }
 
     /// Forgets a body of which nothing was passed on, so that it can be read again.
