@@ -57,11 +57,6 @@ pub enum Preflight {
 }
 
 impl Cors {
-    /// Whether any rule lets this origin read answers.
-    pub fn allows(&self, origin: &HeaderValue) -> bool {
-        self.rules.iter().any(|rule| rule.matches(origin))
-    }
-
     /// Adds what an answer to `method` from `origin` needs, `Vary` included.
     pub fn decorate(&self, method: &Method, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
         headers.append(VARY, HeaderValue::from_static("Origin"));
