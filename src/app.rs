@@ -8,7 +8,7 @@ mod reload;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use http::{Request, Response};
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::reload::Reloader;
 pub use self::reload::{ReloadHandle, Source};
+use crate::audit::{self, Audit};
 use crate::config::{ConfigError, Resolved};
 use crate::gateway::Gateway;
 use crate::gateway::body::Body;
@@ -24,6 +25,9 @@ use crate::metrics::Metrics;
 use crate::server::admin::Admin;
 use crate::server::readiness::Readiness;
 use crate::server::{self, Drained, Peer, Server, Service};
+
+/// How long what waits for the audit log is given at the end.
+const AUDIT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why the process cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +54,7 @@ pub struct App {
 struct Parts {
     metrics: Metrics,
     readiness: Readiness,
+    audit: Audit,
     /// Whichever gateway is in force.
     front: Front,
     /// The configuration in force, redacted, for the admin listener.
@@ -59,6 +64,19 @@ struct Parts {
 /// The gateway as the server sees it: whichever is in force when a request comes.
 #[derive(Clone, Debug)]
 struct Front(Arc<ArcSwap<Gateway>>);
+
+/// Shows in the metrics what becomes of audit lines.
+struct AuditCounts(Metrics);
+
+impl audit::Observer for AuditCounts {
+    fn dropped(&self, lines: u64) {
+        self.0.audit_dropped(lines);
+    }
+
+    fn write_failed(&self) {
+        self.0.audit_write_failed();
+    }
+}
 
 impl Service for Front {
     type Body = Body;
@@ -75,7 +93,10 @@ impl App {
         let resolved = Arc::new(source.load()?);
         let watch = source.watch(&resolved);
         let (metrics, readiness) = (Metrics::new(), Readiness::new());
-        let gateway = assemble::assemble(&resolved, source.environment(), &metrics, &readiness).await?;
+        let audit = Audit::start(resolved.config.audit.output.clone(), Arc::new(AuditCounts(metrics.clone())))
+            .map_err(|error| anyhow::Error::new(error).context("cannot start the thread of the audit log"))?;
+        let lasting = assemble::Lasting { metrics: &metrics, readiness: &readiness, audit: &audit };
+        let gateway = assemble::assemble(&resolved, source.environment(), lasting).await?;
         let public = bind("server", &resolved.config.server, &metrics, &resolved)?;
         let admin_config = server::Config::for_admin(&resolved.config.admin);
         // The admin listener's few connections are not what the connection metrics are about.
@@ -83,7 +104,7 @@ impl App {
         metrics.config_in_force(SystemTime::now());
         let front = Front(Arc::new(ArcSwap::from_pointee(gateway)));
         let in_force = Arc::new(ArcSwap::from_pointee(resolved.redacted.clone()));
-        let parts = Parts { metrics, readiness, front, in_force };
+        let parts = Parts { metrics, readiness, audit, front, in_force };
         let reloader = Reloader::new(source, (resolved, watch), parts.clone(), public.tls().cloned());
         Ok(Self { public, admin, parts, reloader })
     }
@@ -118,6 +139,7 @@ impl App {
         for task in background {
             task.abort();
         }
+        parts.audit.finish(AUDIT_PATIENCE).await;
         admin_shutdown.cancel();
         if let Err(error) = admin.await {
             tracing::error!(%error, "the admin listener ended badly");

@@ -21,7 +21,7 @@ use crate::gateway::connection;
 use crate::gateway::cors;
 use crate::gateway::route::ConnectionName;
 use crate::gcs::credentials;
-use crate::{cache, gcs, server, telemetry};
+use crate::{audit, cache, gcs, server, telemetry};
 
 /// A configuration file is never larger than this.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -57,6 +57,9 @@ pub struct Config {
     /// `[connections.*]`
     #[serde(default)]
     pub connections: BTreeMap<ConnectionName, connection::Config>,
+    /// `[audit]`
+    #[serde(default)]
+    pub audit: audit::Config,
     /// `[log]`
     #[serde(default)]
     pub log: telemetry::Config,

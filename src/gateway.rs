@@ -26,7 +26,6 @@ use std::time::SystemTime;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ORIGIN, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use http_body::Body as _;
 
 use self::access::{Access, Admitted};
 use self::body::Body;
@@ -40,6 +39,7 @@ use self::host::Hosts;
 use self::proxy::{Opened, Source};
 use self::reject::Rejection;
 use self::route::{EncodedPath, Route};
+use crate::audit::Audit;
 use crate::cache::{MetadataCache, SignedUrls};
 use crate::gcs::{Client, Endpoint};
 use crate::metrics::Metrics;
@@ -74,6 +74,8 @@ pub struct Gateway {
     pub signed_urls: SignedUrls,
     /// Counters.
     pub metrics: Metrics,
+    /// Who read what.
+    pub audit: Audit,
     /// Whether the process wants traffic.
     pub is_ready: ReadinessProbe,
 }
@@ -91,13 +93,13 @@ impl Gateway {
     /// Answers one request, whatever it is. `peer` is the other end of the socket, or whom the PROXY protocol names.
     pub async fn handle<B>(&self, request: Request<B>, peer: std::net::SocketAddr) -> Response<Body> {
         let (head, _body) = request.into_parts();
-        let mut exchange = Exchange::begin(&head, &self.metrics);
+        let mut exchange = Exchange::begin(&head, &self.metrics, &self.audit);
         let mut scope = Scope { cors: &self.default_cors };
         let answer = self.answer(&head, peer, &mut scope, &mut exchange).await;
         let mut response = answer.unwrap_or_else(|rejection| refuse(rejection, &mut exchange));
         scope.cors.decorate(&head.method, head.headers.get(ORIGIN), response.headers_mut());
         finish(response.headers_mut(), &exchange);
-        exchange.answered(response.status(), response.body().size_hint().exact());
+        exchange.answered(&response);
         response.map(|body| body.watched(exchange))
     }
 
@@ -114,6 +116,7 @@ impl Gateway {
             Route::Nowhere => ("", None),
             Route::Media { connection, object } => (connection, Some(object)),
         };
+        exchange.asks_for_media(self.connections.get(name).map(|connection| &connection.label));
         self.hosts.check(head)?;
         let client = ClientAddr::derive(peer, &head.headers, &self.trusted_proxies)?;
         exchange.asked_by(client);

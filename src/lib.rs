@@ -2,9 +2,10 @@
 //!
 //! Rooms, each of which may use only those to its right:
 //! `cli → app → tasks → check → config → server → gateway → cache → gcs → object`.
-//! `metrics` and `telemetry` are leaves that any room may use; `emulator` is a GCS of its own for the demo and the tests.
+//! `metrics`, `telemetry` and `audit` are leaves that any room may use; `emulator` is a GCS of its own for the demo and the tests.
 
 pub mod app;
+pub mod audit;
 pub mod cache;
 pub mod check;
 pub mod cli;

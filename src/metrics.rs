@@ -140,6 +140,16 @@ impl Metrics {
         self.inner.families.config_loaded.set(seconds);
     }
 
+    /// Counts lines of the audit log that were lost.
+    pub fn audit_dropped(&self, lines: u64) {
+        self.inner.families.audit_dropped.inc_by(lines);
+    }
+
+    /// Counts one attempt to write the audit log that failed.
+    pub fn audit_write_failed(&self) {
+        self.inner.families.audit_write_failures.inc();
+    }
+
     /// Client connections that are open.
     pub fn connections_open(&self) -> &Gauge {
         &self.inner.families.connections_open
@@ -231,6 +241,8 @@ mod tests {
         metrics.cache("objects", "hit");
         metrics.config_reload("refused");
         metrics.config_in_force(UNIX_EPOCH + Duration::from_millis(1_767_225_600_500));
+        metrics.audit_dropped(2);
+        metrics.audit_write_failed();
         metrics.connections_open().inc();
         metrics.connection_accepted();
         metrics.connection_refused("limit");
@@ -274,6 +286,8 @@ mod tests {
             "gsgate_config_reloads_total",
             "gsgate_config_last_reload_successful",
             "gsgate_config_in_force_timestamp_seconds",
+            "gsgate_audit_dropped_total",
+            "gsgate_audit_write_failures_total",
             "gsgate_connections_open",
             "gsgate_connections_accepted_total",
             "gsgate_connections_refused_total",

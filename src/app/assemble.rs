@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::StartError;
+use crate::audit::{Audit, Output};
 use crate::cache::{MetadataCache, SignedUrls, SigningWindow};
 use crate::config::{ConfigError, Environment, Resolved, ResolvedConnection};
 use crate::gateway::Gateway;
@@ -21,14 +22,24 @@ use crate::server::{self, PublicUrl};
 /// Signed URLs that are kept; one takes about 1 KiB.
 const SIGNED_URLS: u64 = 100_000;
 
+/// What outlives a gateway.
+#[derive(Clone, Copy)]
+pub(super) struct Lasting<'a> {
+    pub(super) metrics: &'a Metrics,
+    pub(super) readiness: &'a Readiness,
+    pub(super) audit: &'a Audit,
+}
+
 /// Builds a gateway.
 pub(super) async fn assemble(
     resolved: &Resolved,
     environment: &Environment,
-    metrics: &Metrics,
-    readiness: &Readiness,
+    Lasting { metrics, readiness, audit }: Lasting<'_>,
 ) -> Result<Gateway, StartError> {
     let config = &resolved.config;
+    if let Some(Err(error)) = config.audit.output.as_ref().map(Output::check) {
+        return Err(refused(resolved, &["audit", "output"], error).into());
+    }
     let client =
         Client::new(&config.gcs, metrics.clone()).map_err(|error| refused(resolved, &["gcs", "ca_file"], error))?;
     let credentials = load_credentials(resolved, environment, metrics).await?;
@@ -56,6 +67,7 @@ pub(super) async fn assemble(
         metadata: MetadataCache::new(config.cache.metadata_ttl, config.cache.negative_ttl),
         signed_urls: SignedUrls::new(SIGNED_URLS),
         metrics: metrics.clone(),
+        audit: audit.clone(),
         is_ready: Arc::new(move || ready.is_ready()),
     })
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
 
-use super::assemble::assemble;
+use super::assemble::{Lasting, assemble};
 use super::{Parts, StartError};
 use crate::config::{Config, ConfigError, Environment, Resolved};
 use crate::server::watch::Watch;
@@ -117,6 +117,10 @@ impl Reloader {
                 () = again => true,
             };
             let outcome = self.reload().await;
+            if !retried {
+                // Whatever became of the configuration: the file may have been moved away.
+                self.parts.audit.reopen(self.current.config.audit.output.clone());
+            }
             self.report(outcome.map_err(|error| error.to_string()), retried);
         }
     }
@@ -149,8 +153,10 @@ impl Reloader {
         }
         // A task of its own: whatever happens in there, the next reload must still be possible.
         let (fresh, environment, parts) = (Arc::clone(&resolved), self.source.environment.clone(), self.parts.clone());
-        let building =
-            tokio::spawn(async move { assemble(&fresh, &environment, &parts.metrics, &parts.readiness).await });
+        let building = tokio::spawn(async move {
+            let lasting = Lasting { metrics: &parts.metrics, readiness: &parts.readiness, audit: &parts.audit };
+            assemble(&fresh, &environment, lasting).await
+        });
         let gateway = building.await.map_err(|error| StartError::Runtime(anyhow::Error::new(error)))??;
         // Last, since it takes effect at once if the files are good.
         if let Some(Err(error)) = self.tls.as_ref().map(Tls::reload) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use super::{Config, ConfigError, Origin};
+use crate::audit::Output;
 use crate::gateway::access::ip_filter::IpFilter;
 use crate::gateway::access::{self, Access};
 use crate::gateway::connection;
@@ -65,6 +66,9 @@ pub(super) fn resolve(mut config: Config, origin: Origin, redacted: String) -> R
     if let Some(tls) = &mut config.server.tls {
         tls.certificate = origin.locate(&tls.certificate);
         tls.private_key = origin.locate(&tls.private_key);
+    }
+    if let Some(Output::File(path)) = &mut config.audit.output {
+        *path = origin.locate(path);
     }
     if config.connections.is_empty() {
         let cure = "there is no connection; add [connections.NAME] with uri = \"gs://bucket/prefix/\"";

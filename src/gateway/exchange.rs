@@ -3,15 +3,18 @@
 //! Filled in along the request path; closed exactly once, when the body is done or dropped.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use http::header::CONTENT_RANGE;
 use http::request::Parts;
-use http::{Method, StatusCode};
+use http::{Method, Response};
+use http_body::Body as _;
 
-use super::body::BodyError;
+use super::body::{Body, BodyError};
 use super::client_addr::ClientAddr;
 use super::decide::Decision;
 use super::reject::Rejection;
+use crate::audit::{Audit, Record};
 use crate::metrics::{FinishedRequest, Held, Metrics};
 use crate::object::{Generation, ObjectName};
 use crate::telemetry::{AccessEvent, Causes, Outcome, RequestId, Trace};
@@ -28,11 +31,24 @@ pub struct Exchange {
     announced: Option<u64>,
     decision: Option<Decision>,
     event: AccessEvent,
+    audit: Audit,
+    /// What only the audit log says; nothing for requests that are not for media.
+    entry: Option<Box<Entry>>,
+}
+
+/// What the audit log says beyond the access log.
+#[derive(Debug)]
+struct Entry {
+    time: SystemTime,
+    connection: Option<String>,
+    subject: Option<String>,
+    link: Option<String>,
+    range: Option<String>,
 }
 
 impl Exchange {
     /// Begins with a request's head.
-    pub fn begin(head: &Parts, metrics: &Metrics) -> Self {
+    pub fn begin(head: &Parts, metrics: &Metrics, audit: &Audit) -> Self {
         let user_agent = head.headers.get(http::header::USER_AGENT);
         Self {
             metrics: metrics.clone(),
@@ -62,6 +78,8 @@ impl Exchange {
                 outcome: Outcome::Complete,
                 user_agent: user_agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned()),
             },
+            audit: audit.clone(),
+            entry: None,
         }
     }
 
@@ -78,6 +96,16 @@ impl Exchange {
     /// The connection, if the client was admitted to one.
     pub fn connection(&self) -> Option<&str> {
         self.event.connection.as_deref()
+    }
+
+    /// The request is for media of `connection`, if there is one of that name: the audit log shall tell of it, even
+    /// if it is refused. Preflights are not, since they read nothing.
+    pub fn asks_for_media(&mut self, connection: Option<&Arc<str>>) {
+        if self.audit.is_on() && self.event.method != Method::OPTIONS.as_str() {
+            let connection = connection.map(ToString::to_string);
+            let entry = Entry { time: SystemTime::now(), connection, subject: None, link: None, range: None };
+            self.entry = Some(Box::new(entry));
+        }
     }
 
     /// The client's address is known.
@@ -123,11 +151,15 @@ impl Exchange {
         self.event.reason = rejection.reason();
     }
 
-    /// The answer's head is ready; `announced` is its body's length, if known.
-    pub fn answered(&mut self, status: StatusCode, announced: Option<u64>) {
-        self.event.status = status.as_u16();
-        self.announced = announced;
+    /// The answer's head is ready.
+    pub fn answered(&mut self, response: &Response<Body>) {
+        self.event.status = response.status().as_u16();
+        self.announced = response.body().size_hint().exact();
         self.to_head = Some(self.started.elapsed());
+        if let Some(entry) = &mut self.entry {
+            let range = response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
+            entry.range = range.map(str::to_owned);
+        }
     }
 
     /// Some bytes of body were handed to the client's connection.
@@ -171,6 +203,32 @@ impl Drop for Exchange {
             to_end,
         });
         self.event.emit();
+        if let Some(entry) = self.entry.take() {
+            self.audit.record(entry.record(&self.event));
+        }
+    }
+}
+
+impl Entry {
+    fn record(self, event: &AccessEvent) -> Record {
+        Record {
+            time: self.time,
+            request_id: event.request_id.as_str().to_owned(),
+            subject: self.subject,
+            link: self.link,
+            client: event.client,
+            method: event.method.clone(),
+            connection: self.connection,
+            object: event.object.clone(),
+            generation: event.generation,
+            range: self.range,
+            status: event.status,
+            bytes_sent: event.bytes_sent,
+            delivery: event.delivery,
+            reason: event.reason,
+            outcome: event.outcome.as_str(),
+            took: event.to_end,
+        }
     }
 }
 

@@ -35,6 +35,8 @@ pub(super) struct Families {
     pub(super) reloads: Family<OutcomeLabels, Counter>,
     pub(super) reload_ok: Gauge,
     pub(super) config_loaded: Gauge,
+    pub(super) audit_dropped: Counter,
+    pub(super) audit_write_failures: Counter,
     pub(super) connections_open: Gauge,
     pub(super) connections_accepted: Counter,
     pub(super) connections_refused: Family<ReasonLabels, Counter>,
@@ -102,6 +104,8 @@ impl Default for Families {
             reloads: Family::default(),
             reload_ok: Gauge::default(),
             config_loaded: Gauge::default(),
+            audit_dropped: Counter::default(),
+            audit_write_failures: Counter::default(),
             connections_open: Gauge::default(),
             connections_accepted: Counter::default(),
             connections_refused: Family::default(),
@@ -160,6 +164,12 @@ impl Families {
             "Unix time at which the configuration came into force",
             Unit::Seconds,
             self.config_loaded.clone(),
+        );
+        registry.register("audit_dropped", "Lines of the audit log lost", self.audit_dropped.clone());
+        registry.register(
+            "audit_write_failures",
+            "Attempts to write the audit log that failed",
+            self.audit_write_failures.clone(),
         );
         registry.register("connections_open", "Client connections open", self.connections_open.clone());
         registry.register("connections_accepted", "Client connections accepted", self.connections_accepted.clone());

@@ -60,6 +60,7 @@ fn the_example_has_every_key_and_no_other() {
         ("[cache]", "cache."),
         ("[credentials.x]", "credentials.*."),
         ("[connections.x]", "connections.*."),
+        ("[audit]", "audit."),
         ("[log]", "log."),
     ];
     let mut known = BTreeSet::from(["networks.*".to_owned(), "connections.*.cors.origins".to_owned()]);
@@ -88,6 +89,7 @@ fn what_the_example_shows_is_the_default() {
     assert_eq!(example.gcs, least.gcs);
     assert_eq!(example.cache, least.cache);
     assert_eq!(example.credentials, least.credentials);
+    assert_eq!(example.audit, least.audit);
     assert_eq!(example.log, least.log);
     let (shown, default) = (&example.connections, &least.connections);
     for (name, connection) in shown {

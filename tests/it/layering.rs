@@ -20,7 +20,8 @@ const ORDER: [&[&str]; 11] = [
 ];
 
 /// Rooms that stand beside the order, with all that they may use.
-const BESIDE: [(&str, &[&str]); 5] = [
+const BESIDE: [(&str, &[&str]); 6] = [
+    ("audit", &[]),
     ("metrics", &[]),
     ("telemetry", &[]),
     ("emulator", &["object"]),
@@ -29,7 +30,7 @@ const BESIDE: [(&str, &[&str]); 5] = [
 ];
 
 /// Leaves that every room in the order may use.
-const LEAVES: [&str; 2] = ["metrics", "telemetry"];
+const LEAVES: [&str; 3] = ["metrics", "telemetry", "audit"];
 
 /// Rooms that may use the ones which stand beside the order.
 const DOORS: [&str; 3] = ["cli", "app", "demo"];

@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod audit;
 mod check;
 mod cli;
 mod cors;
