@@ -52,7 +52,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_rustls::TlsAcceptor;
 
-pub use bucket::BucketHandle;
+pub use bucket::{BucketHandle, Held};
 pub use content::pattern;
 pub use credential_files::SubjectSource;
 pub use fault::{Action, Fault, Gate};

@@ -1,4 +1,4 @@
-//! Talking to Google Cloud Storage: connections, credentials, tokens, signatures, reads.
+//! Talking to Google Cloud Storage: connections, credentials, tokens, signatures, reads and writes.
 //!
 //! Media is read through the JSON API, where an object's name is one path segment; URLs are signed for the XML API.
 //! This room never sees a client's request: everything sent upstream is built here from typed parts.
@@ -13,8 +13,8 @@ mod error;
 mod token;
 
 pub use client::{
-    Backoff, Billing, BucketRequest, BucketSettings, Client, ConnectorError, Depth, Detail, Form, ListPage,
-    ListRequest, Listed, Read, ReadBody, ReadRequest, StatRequest,
+    Backoff, Billing, BucketRequest, BucketSettings, Client, ConnectorError, Custom, DeleteRequest, Depth, Description,
+    Detail, Expected, Form, ListPage, ListRequest, Listed, Read, ReadBody, ReadRequest, StatRequest, WriteRequest,
 };
 pub use config::{Config, Endpoint};
 pub use credentials::Credential;

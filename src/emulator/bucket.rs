@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::folder;
@@ -105,10 +106,30 @@ impl Bucket {
         object
     }
 
+    /// Keeps an object if what is there now is as expected. Nobody can come in between.
+    pub(super) fn put_if(&self, object: Stored, expected: impl FnOnce(Option<&Stored>) -> bool) -> Option<Arc<Stored>> {
+        let mut objects = self.objects.write().unwrap_or_else(PoisonError::into_inner);
+        if !expected(objects.get(&object.name).map(Arc::as_ref)) {
+            return None;
+        }
+        let object = Arc::new(object);
+        let old = objects.insert(object.name.clone(), Arc::clone(&object));
+        drop(objects);
+        self.retire(old);
+        Some(object)
+    }
+
     /// Drops an object; whether there was one.
     pub(super) fn remove(&self, name: &str) -> bool {
-        let old = self.objects.write().unwrap_or_else(PoisonError::into_inner).remove(name);
-        let was = old.is_some();
+        self.remove_if(name, |_| true)
+    }
+
+    /// Drops an object if it is the one that is meant; whether it was.
+    pub(super) fn remove_if(&self, name: &str, meant: impl FnOnce(&Stored) -> bool) -> bool {
+        let mut objects = self.objects.write().unwrap_or_else(PoisonError::into_inner);
+        let was = objects.get(name).is_some_and(|object| meant(object));
+        let old = if was { objects.remove(name) } else { None };
+        drop(objects);
         self.retire(old);
         was
     }
@@ -183,6 +204,19 @@ impl Bucket {
     }
 }
 
+/// An object as a bucket holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Its generation.
+    pub generation: u64,
+    /// Its stored bytes.
+    pub bytes: Bytes,
+    /// `Content-Type`, if one is stored.
+    pub content_type: Option<String>,
+    /// `x-goog-meta-…`.
+    pub metadata: BTreeMap<String, String>,
+}
+
 /// A test's or the demo's hold on a bucket.
 #[derive(Clone, Debug)]
 pub struct BucketHandle {
@@ -200,6 +234,22 @@ impl BucketHandle {
     pub fn put(&self, name: impl Into<String>, object: Object) -> u64 {
         let generation = object.generation.unwrap_or_else(|| self.state.next_generation());
         self.bucket.put(Stored::new(name.into(), object, generation, self.state.now())).generation
+    }
+
+    /// The bytes of an object that was put or uploaded, with its content type and its custom metadata.
+    pub fn object(&self, name: &str) -> Option<Held> {
+        let objects = self.bucket.objects.read().unwrap_or_else(PoisonError::into_inner);
+        objects.get(name).map(|object| Held {
+            generation: object.generation,
+            bytes: object.content.whole(),
+            content_type: object.fields.content_type.clone(),
+            metadata: object.fields.custom.clone(),
+        })
+    }
+
+    /// The names of all objects that were put or uploaded, in order.
+    pub fn names(&self) -> Vec<String> {
+        self.bucket.objects.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 
     /// Drops an object; whether there was one.

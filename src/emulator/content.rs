@@ -70,6 +70,21 @@ impl Content {
         }
     }
 
+    /// All bytes.
+    pub(super) fn whole(&self) -> Bytes {
+        if let Self::Memory(bytes) = self {
+            return bytes.clone();
+        }
+        let mut whole = Vec::new();
+        loop {
+            let piece = self.slice(whole.len() as u64, u64::MAX);
+            if piece.is_empty() {
+                return whole.into();
+            }
+            whole.extend_from_slice(&piece);
+        }
+    }
+
     /// CRC32C of the whole. Reads a file to its end: not for async code.
     pub(super) fn crc32c(&self) -> io::Result<u32> {
         match self {

@@ -50,7 +50,10 @@ pub(super) async fn object(call: &Call<'_>, name: &str, object: &str) -> Result<
         if verdict == Verdict::NotModified {
             return Err(Refusal::precondition());
         }
-        bucket.remove(object);
+        // Whatever was put there meanwhile is not what was judged.
+        if !bucket.remove_if(object, |now| now.generation == found.generation) {
+            return Err(Refusal::precondition());
+        }
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
         return Ok(response);
@@ -102,7 +105,7 @@ fn masked(call: &Call<'_>, mut value: Value) -> Result<Response<Body>, Refusal> 
 }
 
 /// The fields that were asked for.
-fn mask(call: &Call<'_>) -> Result<Mask, Refusal> {
+pub(super) fn mask(call: &Call<'_>) -> Result<Mask, Refusal> {
     let Some(text) = call.query.get("fields") else { return Ok(Mask::default()) };
     Mask::parse(text).ok_or_else(|| Refusal::invalid(format!("Invalid field selection {text}")))
 }

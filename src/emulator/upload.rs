@@ -3,6 +3,7 @@
 //! Decides what becomes an object; resumable uploads are not emulated.
 //! Follows <https://cloud.google.com/storage/docs/json_api/v1/objects/insert>.
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Method, Response, StatusCode};
@@ -12,7 +13,7 @@ use serde_json::Value;
 use super::auth::permit;
 use super::body::Body;
 use super::condition::number;
-use super::json_api::enter;
+use super::json_api::{enter, mask};
 use super::refusal::{Refusal, json_answer};
 use super::service::Call;
 use super::stored::{Object, Stored};
@@ -42,12 +43,35 @@ pub(super) async fn upload(call: &Call<'_>, name: &str, body: Incoming) -> Resul
     };
     let name =
         name.filter(|name| (1..=1024).contains(&name.len())).ok_or_else(|| Refusal::invalid("Required: name"))?;
-    let old = bucket.find(&name, None).await.map_or(0, |object| object.generation);
-    if number("ifGenerationMatch", call.query.get("ifGenerationMatch"))?.is_some_and(|wanted| wanted != old) {
-        return Err(Refusal::precondition());
+    if let Some(announced) = object.crc32c
+        && object.content.crc32c().ok() != Some(announced)
+    {
+        return Err(Refusal::invalid("Provided CRC32C does not match the calculated one."));
     }
-    let stored = bucket.put(Stored::new(name, object, call.state.next_generation(), call.state.now()));
-    Ok(json_answer(StatusCode::OK, &stored.resource(&bucket.name)))
+    let expected = expected(call)?;
+    // Who replaces something also deletes it.
+    if bucket.find(&name, None).await.is_some() {
+        permit(call, &bucket, &caller, "storage.objects.delete")?;
+    }
+    let stored = Stored::new(name, object, call.state.next_generation(), call.state.now());
+    let stored = bucket.put_if(stored, expected).ok_or_else(Refusal::precondition)?;
+    let mut resource = stored.resource(&bucket.name);
+    mask(call)?.apply(&mut resource);
+    Ok(json_answer(StatusCode::OK, &resource))
+}
+
+/// What the preconditions make of what is there now; no object is generation 0.
+fn expected(call: &Call<'_>) -> Result<impl FnOnce(Option<&Stored>) -> bool + use<>, Refusal> {
+    let asked = |name: &str| number(name, call.query.get(name));
+    let (same, other) = (asked("ifGenerationMatch")?, asked("ifGenerationNotMatch")?);
+    let (meta, other_meta) = (asked("ifMetagenerationMatch")?, asked("ifMetagenerationNotMatch")?);
+    Ok(move |now: Option<&Stored>| {
+        let (generation, metageneration) = now.map_or((0, 0), |now| (now.generation, now.metageneration));
+        same.is_none_or(|wanted| wanted == generation)
+            && other.is_none_or(|wanted| wanted != generation)
+            && meta.is_none_or(|wanted| wanted == metageneration)
+            && other_meta.is_none_or(|wanted| wanted != metageneration)
+    })
 }
 
 fn typed(object: Object, kind: &str) -> Object {
@@ -72,6 +96,8 @@ fn described(mut object: Object, about: &Value) -> Object {
             *field = Some(value);
         }
     }
+    let sum = text(about, "crc32c").and_then(|text| BASE64_STANDARD.decode(text).ok());
+    object.crc32c = sum.and_then(|sum| sum.try_into().ok()).map(u32::from_be_bytes);
     for (name, value) in about["metadata"].as_object().into_iter().flatten() {
         fields.custom.insert(name.clone(), value.as_str().unwrap_or_default().to_owned());
     }

@@ -1,4 +1,4 @@
-//! The data plane: reads objects and their metadata from GCS.
+//! The data plane: reads objects and their metadata from GCS, and writes those that an export makes.
 //!
 //! Decides how GCS is asked, how long and how often, and what of its answers is believed. An object costs one request
 //! unless something breaks. Every piece of a body is the object's next bytes or the body ends in an error, never neatly.
@@ -11,6 +11,7 @@ mod budget;
 mod call;
 mod connect;
 mod list;
+mod outgoing;
 mod queue;
 mod refusal;
 mod retry;
@@ -18,6 +19,7 @@ mod stall;
 mod stat;
 mod tally;
 mod upstream;
+mod write;
 
 use std::sync::Arc;
 
@@ -38,8 +40,9 @@ pub use bucket::{Billing, BucketRequest, BucketSettings};
 pub use connect::ConnectorError;
 pub use list::{Depth, Detail, ListPage, ListRequest, Listed};
 pub use retry::Backoff;
+pub use write::{Custom, DeleteRequest, Description, Expected, WriteRequest};
 
-/// Reads from GCS; clones share connections, limits and budget.
+/// Reads from GCS and writes to it; clones share connections, limits and budget.
 #[derive(Clone, Debug)]
 pub struct Client {
     upstream: Arc<Upstream>,
@@ -150,6 +153,7 @@ impl Client {
             };
             match outcome {
                 Ok(told) => return Ok(told),
+                Err(error) if !call.repeatable => return Err(error),
                 Err(error) => upstream.pause(error.into(), &mut history, deadline).await?,
             }
         }

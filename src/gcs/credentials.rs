@@ -117,10 +117,19 @@ impl Credential {
 
     /// A token for reading objects; `None` for an anonymous credential.
     pub async fn token(&self) -> Result<Option<Token>, gcs::Error> {
+        self.storage_token(Slot::Reading).await
+    }
+
+    /// A token for writing and deleting objects; `None` for an anonymous credential.
+    pub async fn writing_token(&self) -> Result<Option<Token>, gcs::Error> {
+        self.storage_token(Slot::Writing).await
+    }
+
+    async fn storage_token(&self, slot: Slot) -> Result<Option<Token>, gcs::Error> {
         if matches!(self.0.place, Place::Nowhere) {
             return Ok(None);
         }
-        let token = self.0.token(Slot::Reading).await;
+        let token = self.0.token(slot).await;
         token.map(Some).map_err(|error| gcs::Error::Credential(Box::new(Error::Shared(error))))
     }
 

@@ -33,6 +33,8 @@ const LONGEST_BACK_OFF: Duration = Duration::from_secs(30);
 pub(crate) enum Slot {
     /// Reading objects.
     Reading,
+    /// Writing and deleting them.
+    Writing,
     /// Calling IAM as the credential itself.
     Calling,
     /// Calling IAM as the source of an impersonation.
@@ -78,7 +80,7 @@ impl fmt::Debug for Token {
 /// The tokens of one credential.
 pub(crate) struct Tokens {
     held: Cache<(Slot, u64), Token>,
-    slots: [State; 3],
+    slots: [State; 4],
     environment: Environment,
 }
 
@@ -177,9 +179,10 @@ impl Tokens {
     }
 
     fn state(&self, slot: Slot) -> &State {
-        let [reading, calling, source] = &self.slots;
+        let [reading, writing, calling, source] = &self.slots;
         match slot {
             Slot::Reading => reading,
+            Slot::Writing => writing,
             Slot::Calling => calling,
             Slot::Source => source,
         }

@@ -4,3 +4,4 @@ mod heal;
 mod refuse;
 mod rig;
 mod send;
+mod write;

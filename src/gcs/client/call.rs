@@ -6,13 +6,13 @@
 use std::fmt;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue, RANGE, USER_AGENT};
-use http::{Request, Uri};
-use http_body_util::Empty;
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE, USER_AGENT};
+use http::{Method, Request, Uri};
 
 use super::list::ListRequest;
+use super::outgoing::Outgoing;
 use super::stat;
-use crate::gcs::{Endpoint, Error};
+use crate::gcs::{Credential, Endpoint, Error, Token};
 use crate::object::{BucketName, ByteRange, Generation, ObjectName, ProjectId};
 
 const AGENT: &str = concat!("gsgate/", env!("CARGO_PKG_VERSION"));
@@ -27,7 +27,7 @@ pub(super) struct Target {
 }
 
 impl Target {
-    fn uri(&self, endpoint: &Endpoint, query: impl fmt::Display) -> Uri {
+    pub(super) fn uri(&self, endpoint: &Endpoint, query: impl fmt::Display) -> Uri {
         let payer = payer(self.project.as_ref());
         let path = format!("/storage/v1/b/{}/o/{}?{query}{payer}", self.bucket, self.object.as_segment());
         uri(endpoint, path).expect(
@@ -42,15 +42,46 @@ pub(super) struct Call {
     pub(super) operation: &'static str,
     /// Whether the request names a generation, so that 404 means that this one is gone.
     pub(super) generation: Option<Generation>,
+    /// Whether sending it twice does no more than sending it once.
+    pub(super) repeatable: bool,
+    method: Method,
     uri: Uri,
     headers: HeaderMap,
+    payload: Bytes,
 }
 
 impl Call {
+    /// A request that changes nothing.
+    fn reading(operation: &'static str, uri: Uri, headers: HeaderMap) -> Self {
+        Self { operation, generation: None, repeatable: true, method: Method::GET, uri, headers, payload: Bytes::new() }
+    }
+
+    /// A request that changes an object; repeated only if a precondition makes that harmless.
+    pub(super) fn writing(
+        operation: &'static str,
+        method: Method,
+        (uri, project): (Uri, Option<&ProjectId>),
+        repeatable: bool,
+    ) -> Self {
+        Self { repeatable, method, ..Self::reading(operation, uri, headers(project)) }
+    }
+
+    /// The same with a body that can be sent again.
+    pub(super) fn carrying(mut self, content_type: HeaderValue, payload: Bytes) -> Self {
+        self.headers.insert(CONTENT_TYPE, content_type);
+        self.payload = payload;
+        self
+    }
+
+    /// A token that is good for this request.
+    pub(super) async fn token(&self, credential: &Credential) -> Result<Option<Token>, Error> {
+        if self.method == Method::GET { credential.token().await } else { credential.writing_token().await }
+    }
+
     /// What a refusal means for this request. To a caller that may read but not list, GCS does not say that an object
     /// is missing: it names the permission to list, which reading an object never needs.
     pub(super) fn interpret(&self, error: Error) -> Error {
-        let of_an_object = ["read", "stat"].contains(&self.operation);
+        let of_an_object = ["read", "stat", "delete"].contains(&self.operation);
         match error {
             Error::Forbidden { message } if of_an_object && message.contains("storage.objects.list") => {
                 if self.generation.is_some() { Error::Changed } else { Error::NotFound { message } }
@@ -73,13 +104,20 @@ impl Call {
         if let Some(range) = range {
             headers.insert(RANGE, value(range));
         }
-        Self { operation: "read", generation, uri: target.uri(endpoint, format_args!("alt=media{pin}")), headers }
+        let uri = target.uri(endpoint, format_args!("alt=media{pin}"));
+        Self { generation, ..Self::reading("read", uri, headers) }
     }
 
     /// An object's metadata.
     pub(super) fn stat(endpoint: &Endpoint, target: &Target) -> Self {
         let uri = target.uri(endpoint, format_args!("fields={}", stat::FIELDS));
-        Self { operation: "stat", generation: None, uri, headers: headers(target.project.as_ref()) }
+        Self::reading("stat", uri, headers(target.project.as_ref()))
+    }
+
+    /// The metadata that an object's writer gave it.
+    pub(super) fn custom(endpoint: &Endpoint, target: &Target) -> Self {
+        let uri = target.uri(endpoint, "fields=generation,metadata");
+        Self::reading("stat", uri, headers(target.project.as_ref()))
     }
 
     /// Something of a bucket's own: `tail` is what follows the bucket in the URL, its query included.
@@ -92,7 +130,7 @@ impl Call {
         let path = format!("/storage/v1/b/{bucket}{tail}{}", payer(project));
         let uri =
             uri(endpoint, path).expect("bucket and project have only legal characters, and the tail is a constant");
-        Self { operation, generation: None, uri, headers: headers(project) }
+        Self::reading(operation, uri, headers(project))
     }
 
     /// The first byte of what a signed URL leads to.
@@ -100,7 +138,7 @@ impl Call {
         let mut headers = headers(None);
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         headers.insert(RANGE, HeaderValue::from_static("bytes=0-0"));
-        Self { operation: "signed-url", generation: None, uri, headers }
+        Self::reading("signed-url", uri, headers)
     }
 
     /// A page of a listing; `None` if its offsets and token are longer than any URL may be.
@@ -108,7 +146,7 @@ impl Call {
         let project = request.project.as_ref();
         let path = format!("/storage/v1/b/{}/o?{}{}", request.bucket, request.query(), payer(project));
         let uri = uri(endpoint, path).ok()?;
-        Some(Self { operation: "list", generation: None, uri, headers: headers(project) })
+        Some(Self::reading("list", uri, headers(project)))
     }
 
     /// The same under another name in the metrics.
@@ -121,8 +159,9 @@ impl Call {
         &self,
         authorization: Option<HeaderValue>,
         quota_project: Option<&ProjectId>,
-    ) -> Request<Empty<Bytes>> {
-        let mut request = Request::new(Empty::new());
+    ) -> Request<Outgoing> {
+        let mut request = Request::new(Outgoing::from(self.payload.clone()));
+        request.method_mut().clone_from(&self.method);
         request.uri_mut().clone_from(&self.uri);
         request.headers_mut().clone_from(&self.headers);
         if let Some(authorization) = authorization {
@@ -135,11 +174,11 @@ impl Call {
     }
 }
 
-fn payer(project: Option<&ProjectId>) -> String {
+pub(super) fn payer(project: Option<&ProjectId>) -> String {
     project.map(|project| format!("&userProject={}", project.as_str())).unwrap_or_default()
 }
 
-fn uri(endpoint: &Endpoint, path: String) -> Result<Uri, http::Error> {
+pub(super) fn uri(endpoint: &Endpoint, path: String) -> Result<Uri, http::Error> {
     Uri::builder()
         .scheme(endpoint.scheme().clone())
         .authority(endpoint.authority().clone())

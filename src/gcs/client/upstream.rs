@@ -7,9 +7,7 @@ use std::error::Error as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
-use http::Response;
-use http_body_util::Empty;
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -18,6 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use super::budget::Budget;
 use super::call::Call;
 use super::connect::{Connector, ConnectorError, Wear};
+use super::outgoing::Outgoing;
 use super::queue::Queue;
 use super::refusal::{self, Refusal};
 use super::retry::{self, Backoff, Policy};
@@ -42,7 +41,7 @@ pub(super) struct Upstream {
     pub(super) metrics: Metrics,
     pub(super) first_byte_timeout: Duration,
     pub(super) stall_timeout: Duration,
-    http: legacy::Client<Connector, Empty<Bytes>>,
+    http: legacy::Client<Connector, Outgoing>,
     budget: Mutex<Budget>,
 }
 
@@ -118,7 +117,7 @@ impl Upstream {
         deadline: Instant,
     ) -> Result<Response<Incoming>, Error> {
         loop {
-            let token = timeout_at(deadline, credential.token()).await.map_err(|_| self.too_late())??;
+            let token = timeout_at(deadline, call.token(credential)).await.map_err(|_| self.too_late())??;
             let failure = match self.attempt(credential, call, token.as_ref(), deadline).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
@@ -129,8 +128,31 @@ impl Upstream {
                 self.metrics.upstream_retry("401");
                 continue;
             }
+            // Of what must not happen twice, only what was never sent is sent again.
+            if !call.repeatable && !matches!(failure.error, Error::Connect { .. }) {
+                return Err(failure.error);
+            }
             self.pause(failure, history, deadline).await?;
         }
+    }
+
+    /// Sends a body that can be sent only once.
+    pub(super) async fn send_once(
+        &self,
+        credential: &Credential,
+        call: &Call,
+        body: Outgoing,
+        deadline: Instant,
+    ) -> Result<Response<Incoming>, Error> {
+        self.budget(Budget::deposit);
+        let token = timeout_at(self.deadline(), call.token(credential)).await.map_err(|_| self.too_late())??;
+        let mut request = call.request(token.as_ref().map(Token::authorization), credential.quota_project());
+        *request.body_mut() = body;
+        let outcome = self.exchange(call, request, deadline).await.map_err(|failure| failure.error);
+        if let (Err(Error::Unauthorized { .. }), Some(token)) = (&outcome, &token) {
+            credential.invalidate(token);
+        }
+        outcome
     }
 
     /// Sends a call without a token, once; the answer may have any status.
@@ -186,7 +208,7 @@ impl Upstream {
         Ok(())
     }
 
-    /// Sends once. Anything but 2xx is a failure, whose text is read so that the connection can be used again.
+    /// Sends once what may be sent again.
     async fn attempt(
         &self,
         credential: &Credential,
@@ -195,6 +217,16 @@ impl Upstream {
         deadline: Instant,
     ) -> Result<Response<Incoming>, Failure> {
         let request = call.request(token.map(Token::authorization), credential.quota_project());
+        self.exchange(call, request, deadline).await
+    }
+
+    /// Sends once. Anything but 2xx is a failure, whose text is read so that the connection can be used again.
+    async fn exchange(
+        &self,
+        call: &Call,
+        request: Request<Outgoing>,
+        deadline: Instant,
+    ) -> Result<Response<Incoming>, Failure> {
         let answer = match timeout_at(deadline, self.http.request(request)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {

@@ -17,6 +17,8 @@ use crate::gcs::token::{Fresh, Slot};
 
 /// Reading and listing objects.
 const READ_ONLY: &str = "https://www.googleapis.com/auth/devstorage.read_only";
+/// Writing and deleting objects; asked for only when something is to be written.
+const READ_WRITE: &str = "https://www.googleapis.com/auth/devstorage.read_write";
 /// Calling IAM; nothing narrower is enough for signBlob.
 const CLOUD_PLATFORM: &str = "https://www.googleapis.com/auth/cloud-platform";
 
@@ -43,6 +45,7 @@ pub(crate) struct Source {
 pub(crate) fn scope(slot: Slot) -> &'static str {
     match slot {
         Slot::Reading => READ_ONLY,
+        Slot::Writing => READ_WRITE,
         Slot::Calling | Slot::Source => CLOUD_PLATFORM,
     }
 }
