@@ -22,6 +22,7 @@ mod example;
 mod faults;
 mod fuzz_corpus;
 mod hostile;
+mod label_studio;
 mod layering;
 mod lifecycle;
 mod media;

@@ -4,6 +4,7 @@ pub mod binary;
 pub mod browser;
 pub mod client;
 pub mod gateway;
+pub mod label_studio;
 pub mod log;
 
 pub use binary::{Binary, Memory};

@@ -1,0 +1,4 @@
+//! With the real Label Studio and, for what its users see, headless Chromium signed in to it.
+
+mod faults;
+mod urls;

@@ -1,0 +1,61 @@
+//! The gateway's URLs in tasks: a manifest made by `gsgate tasks`, imported, and looked at in the labelling page.
+
+use std::process::Stdio;
+
+use gsgate::demo::SAMPLES;
+use gsgate::emulator::Object;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::support::TestGateway;
+use crate::support::browser::Browser;
+use crate::support::label_studio::{EMAIL, LabelStudio, PASSWORD, sign_in};
+
+const CONFIG: &str = r#"<View><Image name="picture" value="$image"/>
+<Choices name="kind" toName="picture"><Choice value="day"/><Choice value="night"/></Choices></View>"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_imported_manifest_shows_its_images_with_the_buckets_cors_empty() {
+    let Some(studio) = LabelStudio::start().await else { return };
+    let Some(mut browser) = Browser::launch().await else { return };
+    let sections = format!("[cors]\norigins = [\"{}\"]", studio.url());
+    let gateway = TestGateway::builder().await.sections(&sections).start().await;
+    gateway.bucket().set_cors(json!([]));
+    let images = SAMPLES.iter().filter(|sample| sample.name.starts_with("images/")).take(4);
+    for sample in images {
+        gateway.put(sample.name, Object::bytes(sample.bytes).content_type(sample.content_type));
+    }
+
+    let manifest = manifest(&gateway).await;
+    assert_eq!(manifest.as_array().map(Vec::len), Some(4));
+    let api = studio.api();
+    let project = api.project("pictures", CONFIG).await;
+    assert_eq!(api.import(project, &manifest).await["task_count"], 4);
+
+    sign_in(&mut browser, &studio.url(), EMAIL, PASSWORD).await;
+    for task in api.tasks(project).await {
+        browser.goto(&format!("{}/projects/{project}/data?task={task}", studio.url())).await;
+        // The picture is fetched by a script, which only CORS lets read it, and shown from memory.
+        let picture = "[...document.images].find((image) => image.src.startsWith('blob:') && image.naturalWidth > 1)";
+        browser.wait_until(picture).await;
+        let size = format!("((image) => image.naturalWidth + 'x' + image.naturalHeight)({picture})");
+        assert_eq!(browser.evaluate(&size).await, "560x350", "task {task}: {:#?}", browser.console());
+    }
+    let asked = gateway.gcs.requests();
+    assert!(asked.iter().all(|request| !request.headers.contains_key("origin")), "only the gateway reads the bucket");
+}
+
+/// What `gsgate tasks media --format label-studio` writes.
+async fn manifest(gateway: &TestGateway) -> Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_gsgate"))
+        .args(["tasks", "media", "--format", "label-studio", "--config"])
+        .arg(gateway.folder.path().join("gsgate.toml"))
+        .args(["--public-url", &format!("http://{}", gateway.client.address)])
+        .env("GSGATE_GCS__ENDPOINT", gateway.gcs.endpoint())
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
