@@ -5,6 +5,7 @@
 mod assemble;
 mod readiness;
 mod reload;
+mod revocation;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -132,6 +133,7 @@ impl App {
         let admin = tokio::spawn(admin.run(pages, admin_shutdown.clone()));
         let background = [
             tokio::spawn(reloader.follow()),
+            tokio::spawn(revocation::follow(parts.front.clone(), parts.metrics.clone())),
             tokio::spawn(readiness::probe(parts.front.clone(), parts.readiness.clone())),
             tokio::spawn(readiness::drain_on(shutdown.clone(), parts.readiness.clone())),
         ];

@@ -19,6 +19,7 @@ pub use self::resolve::{Resolved, ResolvedConnection};
 use crate::gateway::access::{self, Networks};
 use crate::gateway::connection;
 use crate::gateway::cors;
+use crate::gateway::links;
 use crate::gateway::route::ConnectionName;
 use crate::gcs::credentials;
 use crate::{audit, cache, gcs, server, telemetry};
@@ -45,6 +46,9 @@ pub struct Config {
     /// `[cors]`
     #[serde(default)]
     pub cors: cors::Config,
+    /// `[links]`
+    #[serde(default)]
+    pub links: links::Config,
     /// `[gcs]`
     #[serde(default)]
     pub gcs: gcs::Config,
@@ -123,6 +127,12 @@ fn redacted(table: &toml::Table) -> String {
     for (_, credential) in credentials.into_iter().flatten() {
         if let Some(path) = credential.get_mut("path") {
             *path = toml::Value::String("[redacted]".to_owned());
+        }
+    }
+    let keys = table.get_mut("links").and_then(|links| links.get_mut("keys")).and_then(toml::Value::as_array_mut);
+    for key in keys.into_iter().flatten() {
+        if let Some(file) = key.get_mut("file") {
+            *file = toml::Value::String("[redacted]".to_owned());
         }
     }
     table.to_string()

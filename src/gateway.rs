@@ -1,4 +1,4 @@
-//! The request path: client address → access → route → CORS preflight → fetch → signed URL or proxy.
+//! The request path: route → client address → approach → CORS preflight → admission → fetch → signed URL or proxy.
 //!
 //! Read [`Gateway::answer`] from top to bottom. Steps are plain calls that return proof or a [`Rejection`];
 //! [`Gateway::handle`] turns a rejection into an answer, adds CORS headers to every answer and lets one access event be written.
@@ -13,21 +13,23 @@ pub mod exchange;
 pub mod fetch;
 pub mod headers;
 pub mod host;
+pub mod links;
 mod proxy;
 pub mod reject;
 pub mod route;
 mod signed_url;
+pub mod subject;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ORIGIN, X_CONTENT_TYPE_OPTIONS};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 
-use self::access::{Access, Admitted};
+use self::access::{Access, Admitted, Approach};
 use self::body::Body;
 use self::client_addr::{ClientAddr, Network};
 use self::connection::Connection;
@@ -36,6 +38,7 @@ use self::decide::{Circumstances, Decision, Reason, Verdict};
 use self::exchange::Exchange;
 use self::fetch::{Fetch, FetchMethod};
 use self::host::Hosts;
+use self::links::{LinkRefusal, Links, Shown, Verified, Wanted};
 use self::proxy::{Opened, Source};
 use self::reject::Rejection;
 use self::route::{EncodedPath, Route};
@@ -58,6 +61,8 @@ pub struct Gateway {
     pub default_access: Option<Access>,
     /// The cross-origin rules for answers to those who are not admitted.
     pub default_cors: Cors,
+    /// Verifies links.
+    pub links: Links,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: Vec<Network>,
     /// The names that the gateway answers to.
@@ -99,6 +104,7 @@ impl Gateway {
         let mut response = answer.unwrap_or_else(|rejection| refuse(rejection, &mut exchange));
         scope.cors.decorate(&head.method, head.headers.get(ORIGIN), response.headers_mut());
         finish(response.headers_mut(), &exchange);
+        keep_link(response.headers_mut(), &head);
         exchange.answered(&response);
         response.map(|body| body.watched(exchange))
     }
@@ -110,38 +116,56 @@ impl Gateway {
         scope: &mut Scope<'a>,
         exchange: &mut Exchange,
     ) -> Result<Response<Body>, Rejection> {
-        let (name, path) = match Route::parse(head.uri.path()) {
+        let (token, name, path) = match Route::parse(head.uri.path()) {
             Route::Health => return Ok(page(&head.method, StatusCode::OK, "ok\n")),
             Route::Readiness => return Ok(self.readiness(&head.method)),
-            Route::Nowhere => ("", None),
-            Route::Media { connection, object } => (connection, Some(object)),
+            Route::Nowhere => (None, "", EncodedPath::EMPTY),
+            Route::Media { token, connection, object } => (token, connection, object),
         };
         exchange.asks_for_media(self.connections.get(name).map(|connection| &connection.label));
         self.hosts.check(head)?;
         let client = ClientAddr::derive(peer, &head.headers, &self.trusted_proxies)?;
         exchange.asked_by(client);
-        let (connection, admitted) = self.admit(client, name)?;
+        let (connection, approach) = self.approach(client, name)?;
         exchange.admitted_to(&connection.label);
         scope.cors = &connection.cors;
         if head.method == Method::OPTIONS {
             return preflight(connection, head);
         }
+        let object = connection.name(path);
+        let shown = Shown::of(token, head.uri.query());
+        let admitted = approach.admit(|| self.verify(shown, client, (connection, object.as_ref().ok())))?;
+        exchange.let_in(&admitted);
         let fetch = Fetch::parse(&head.method, &head.headers)?.over(head.version);
-        let object = connection.object(path.unwrap_or(EncodedPath::EMPTY))?;
+        let object = object?;
+        if !connection.contains(&object) {
+            return Err(Rejection::Outside);
+        }
         exchange.wants(&object);
         self.deliver((connection, &object), &admitted, &fetch, exchange).await
     }
 
-    /// The connection, with proof that the client is admitted to it. Who is not learns nothing about which exist.
-    fn admit(&self, client: ClientAddr, name: &str) -> Result<(&Connection, Admitted), Rejection> {
+    /// The connection, for a client whose address may come near it. Whose may not learns nothing about which exist.
+    fn approach(&self, client: ClientAddr, name: &str) -> Result<(&Connection, Approach<'_>), Rejection> {
         let Some(connection) = self.connections.get(name) else {
             if let Some(access) = &self.default_access {
-                access.admit(client, self.network.as_deref())?;
+                access.approach(client, self.network.as_deref())?;
             }
             return Err(Rejection::NoSuchRoute);
         };
-        let admitted = connection.access.admit(client, self.network.as_deref())?;
-        Ok((connection, admitted))
+        let approach = connection.access.approach(client, self.network.as_deref())?;
+        Ok((connection, approach))
+    }
+
+    /// What the link that a request shows proves, if it covers the object.
+    fn verify(
+        &self,
+        shown: Shown<'_>,
+        client: ClientAddr,
+        (connection, object): (&Connection, Option<&ObjectName>),
+    ) -> Result<Verified, LinkRefusal> {
+        let wanted = Wanted { connection: &connection.label, bucket: &connection.config.uri.bucket, object };
+        self.links.verify(shown, wanted, client, SystemTime::now())
     }
 
     /// Decides between redirect and proxy, and carries it out.
@@ -243,6 +267,14 @@ fn page(method: &Method, status: StatusCode, text: &'static str) -> Response<Bod
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// Where a link was shown, nobody who follows a reference from the answer learns it.
+fn keep_link(headers: &mut http::HeaderMap, head: &Parts) {
+    let token = Route::parse(head.uri.path()).token();
+    if Shown::of(token, head.uri.query()) != Shown::Nothing {
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    }
 }
 
 /// What every answer carries.

@@ -133,6 +133,21 @@ impl Metrics {
         families.reload_ok.set(i64::from(outcome == "ok"));
     }
 
+    /// Counts one list of revoked links that came into force, with so many entries.
+    pub fn revocations_loaded(&self, entries: usize) {
+        let families = &self.inner.families;
+        families.revocation_reloads.get_or_create(&OutcomeLabels { outcome: "ok" }).inc();
+        families.revocations_ok.set(1);
+        families.revocations.set(i64::try_from(entries).unwrap_or(i64::MAX));
+    }
+
+    /// Counts one list of revoked links that was bad, so that the old one stayed in force.
+    pub fn revocations_refused(&self) {
+        let families = &self.inner.families;
+        families.revocation_reloads.get_or_create(&OutcomeLabels { outcome: "refused" }).inc();
+        families.revocations_ok.set(0);
+    }
+
     /// Notes that a configuration came into force, at start or by a reload.
     pub fn config_in_force(&self, since: SystemTime) {
         let seconds =
@@ -240,6 +255,7 @@ mod tests {
         metrics.token_refresh("ok");
         metrics.cache("objects", "hit");
         metrics.config_reload("refused");
+        metrics.revocations_refused();
         metrics.config_in_force(UNIX_EPOCH + Duration::from_millis(1_767_225_600_500));
         metrics.audit_dropped(2);
         metrics.audit_write_failed();
@@ -288,6 +304,9 @@ mod tests {
             "gsgate_config_in_force_timestamp_seconds",
             "gsgate_audit_dropped_total",
             "gsgate_audit_write_failures_total",
+            "gsgate_link_revocation_reloads_total",
+            "gsgate_link_revocations_last_reload_successful",
+            "gsgate_link_revocations",
             "gsgate_connections_open",
             "gsgate_connections_accepted_total",
             "gsgate_connections_refused_total",

@@ -13,6 +13,7 @@ use crate::gateway::Gateway;
 use crate::gateway::connection::Connection;
 use crate::gateway::decide::Delivery;
 use crate::gateway::host::Hosts;
+use crate::gateway::links::Links;
 use crate::gcs::credentials::ControlPlane;
 use crate::gcs::{Client, Credential};
 use crate::metrics::Metrics;
@@ -53,10 +54,12 @@ pub(super) async fn assemble(
         let endpoint = config.gcs.endpoint.to_string();
         tracing::warn!(endpoint, "gcs.endpoint is not https: tokens and media travel in clear text");
     }
+    let links = Links::load(&config.links).map_err(|error| refused(resolved, &["links", error.key()], error))?;
     let ready = readiness.clone();
     Ok(Gateway {
         default_cors: resolved.default_cors.clone(),
         connections,
+        links,
         default_access: resolved.default_access.clone(),
         // Behind the PROXY protocol the address is known already; a header could only forge it.
         trusted_proxies: if config.server.proxy_protocol { Vec::new() } else { config.server.trusted_proxies.clone() },

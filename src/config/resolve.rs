@@ -10,7 +10,7 @@ use http::HeaderValue;
 use super::{Config, ConfigError, Origin};
 use crate::audit::Output;
 use crate::gateway::access::ip_filter::IpFilter;
-use crate::gateway::access::{self, Access};
+use crate::gateway::access::{self, Access, Demand};
 use crate::gateway::connection;
 use crate::gateway::cors::{self, Cors};
 use crate::gcs::credentials;
@@ -70,6 +70,11 @@ pub(super) fn resolve(mut config: Config, origin: Origin, redacted: String) -> R
     if let Some(Output::File(path)) = &mut config.audit.output {
         *path = origin.locate(path);
     }
+    config.links.check().map_err(|error| origin.error(key(&["links", "keys"]), error.to_string()))?;
+    for key in &mut config.links.keys {
+        key.file = origin.locate(&key.file);
+    }
+    config.links.revoked = config.links.revoked.take().map(|path| origin.locate(&path));
     if config.connections.is_empty() {
         let cure = "there is no connection; add [connections.NAME] with uri = \"gs://bucket/prefix/\"";
         return Err(origin.error(Vec::new(), cure.to_owned()));
@@ -101,7 +106,7 @@ impl Section<'_> {
         if config.allow.is_none() && config.ip_filter_file.is_none() {
             return Ok(None);
         }
-        self.access(&["access"], config).map(Some)
+        self.access(&["access"], Demand::Network, config).map(Some)
     }
 
     fn connection(
@@ -127,8 +132,23 @@ impl Section<'_> {
             Some(own) => self.cors(&[path[0], path[1], "cors"], own)?,
             None => default_cors.clone(),
         };
-        let access = self.access(&path, &self.effective_access(config))?;
+        let access = self.admission(&path, config)?;
         Ok(ResolvedConnection { label: name.into(), config: config.clone(), access, cors, cache_control })
+    }
+
+    /// Who is admitted to a connection. By link alone no network counts, so that one written there would mislead.
+    fn admission(&self, path: &[&str], config: &connection::Config) -> Result<Access, ConfigError> {
+        let written = [("allow", config.allow.is_some()), ("ip_filter_file", config.ip_filter_file.is_some())];
+        if let Some((last, _)) = written.into_iter().find(|(_, there)| *there && config.access == Demand::Link) {
+            let cure = "access = \"link\" looks at no network; remove this, or write access = \"network-and-link\"";
+            return Err(self.origin.error(with(path, last), cure.to_owned()));
+        }
+        if config.access.takes_links() && self.config.links.keys.is_empty() {
+            let cure = "links need a key; make one with 'gsgate link --new-key FILE', and add \
+                        [links] keys = [{ id = \"k1\", file = \"FILE\" }]";
+            return Err(self.origin.error(with(path, "access"), cure.to_owned()));
+        }
+        self.access(path, config.access, &self.effective_access(config))
     }
 
     /// A connection's `allow` or `ip_filter_file` replaces both of the default's; `deny` adds up.
@@ -141,7 +161,7 @@ impl Section<'_> {
         access::Config { allow: connection.allow.clone(), deny, ip_filter_file: connection.ip_filter_file.clone() }
     }
 
-    fn access(&self, path: &[&str], config: &access::Config) -> Result<Access, ConfigError> {
+    fn access(&self, path: &[&str], demand: Demand, config: &access::Config) -> Result<Access, ConfigError> {
         let at = |last: &str, message: String| self.origin.error(with(path, last), message);
         let filter = match &config.ip_filter_file {
             Some(file) => {
@@ -151,7 +171,8 @@ impl Section<'_> {
             }
             None => None,
         };
-        Access::new(config, &self.config.networks, filter).map_err(|error| at(error.key(), error.to_string()))
+        Access::demanding(demand, config, &self.config.networks, filter)
+            .map_err(|error| at(error.key(), error.to_string()))
     }
 
     fn cors(&self, path: &[&str], config: &cors::Config) -> Result<Cors, ConfigError> {
@@ -166,15 +187,17 @@ impl Section<'_> {
         })
     }
 
-    /// Every file that is read once, at load. Certificates are watched by the server; tokens' files are read at each refresh.
+    /// Every file that is read once, at load. Certificates are watched by the server, revoked links by the app; tokens'
+    /// files are read at each refresh.
     fn files(&self) -> Vec<PathBuf> {
-        let Config { access, cors, gcs, credentials, connections, .. } = self.config;
+        let Config { access, cors, links, gcs, credentials, connections, .. } = self.config;
         let rules = [&access.ip_filter_file, &cors.file].into_iter().flatten();
         let own = connections.values().flat_map(|connection| {
             connection.ip_filter_file.iter().chain(connection.cors.iter().flat_map(|cors| &cors.file))
         });
         let relative = rules.chain(own).map(|path| self.origin.locate(path));
         let absolute = credentials.values().flat_map(|credential| &credential.path).chain(&gcs.ca_file).cloned();
+        let absolute = absolute.chain(links.keys.iter().map(|key| key.file.clone()));
         std::iter::once(self.origin.path.clone()).chain(relative).chain(absolute).collect()
     }
 

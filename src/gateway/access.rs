@@ -1,8 +1,10 @@
-//! Who may ask: address allow-lists. Denied unless admitted; deny wins over allow.
+//! Who may ask: address allow-lists, links, or both. Denied unless admitted; deny wins over everything.
 //!
-//! Only [`Access::admit`] makes an [`Admitted`], and everything that reads an object demands one, so an unchecked path does not compile.
-//! Pure: no I/O and no clock. Files are read by [`ip_filter`] at load.
+//! An address may approach a connection or not ([`Access::approach`]); who approaches is admitted ([`Approach::admit`]).
+//! Only here an [`Admitted`] is made, and everything that reads an object demands one, so an unchecked path does not compile.
+//! Pure: no I/O and no clock. Files are read by [`ip_filter`] at load; links are verified by [`super::links`].
 
+mod admitted;
 pub mod ip_filter;
 
 use std::collections::BTreeMap;
@@ -10,8 +12,10 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+pub use self::admitted::Admitted;
 use self::ip_filter::IpFilter;
 use super::client_addr::{ClientAddr, Network, NetworkError};
+use super::links::{LinkRefusal, Verified};
 
 /// `[networks]`: names for use in `allow` and `deny`.
 pub type Networks = BTreeMap<String, Vec<Network>>;
@@ -36,6 +40,28 @@ pub enum AllowList {
     Word(String),
     /// The list.
     Networks(Vec<String>),
+}
+
+/// `access` of a connection: what it takes to be admitted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Demand {
+    /// An address that is allowed.
+    #[default]
+    Network,
+    /// A link, from whatever address.
+    Link,
+    /// Both.
+    NetworkAndLink,
+    /// One of the two.
+    NetworkOrLink,
+}
+
+impl Demand {
+    /// Whether links are looked at.
+    pub fn takes_links(self) -> bool {
+        self != Self::Network
+    }
 }
 
 /// Why an access list was refused.
@@ -95,6 +121,7 @@ fn listed(names: &[String]) -> String {
 /// The access rules of one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
+    demand: Demand,
     allow: Allow,
     deny: Vec<Network>,
     filter: Option<IpFilter>,
@@ -106,17 +133,19 @@ enum Allow {
     Networks(Vec<Network>),
 }
 
-/// Proof that a client was admitted to a connection.
+/// A client whose address may learn that the connection exists. It may see its cross-origin rules, and no object yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Admitted {
+pub struct Approach<'a> {
+    access: &'a Access,
     client: ClientAddr,
+    standing: Standing,
 }
 
-impl Admitted {
-    /// Who was admitted.
-    pub fn client(&self) -> ClientAddr {
-        self.client
-    }
+/// Whether the allow-list holds the address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Inside,
+    Outside,
 }
 
 /// The client is not admitted.
@@ -131,11 +160,28 @@ pub enum Denied {
     /// Not admitted by the IP filter file.
     #[error("the IP filter file does not admit the address")]
     Filtered,
+    /// By no link.
+    #[error(transparent)]
+    Link(#[from] LinkRefusal),
 }
 
 impl Access {
-    /// Resolves names against `networks` and checks that the rules admit somebody.
+    /// Admission by address. Resolves names against `networks` and checks that the rules admit somebody.
     pub fn new(config: &Config, networks: &Networks, filter: Option<IpFilter>) -> Result<Self, AccessError> {
+        Self::demanding(Demand::Network, config, networks, filter)
+    }
+
+    /// Admission by whatever is demanded. By link alone, no list of allowed networks is looked at or needed.
+    pub fn demanding(
+        demand: Demand,
+        config: &Config,
+        networks: &Networks,
+        filter: Option<IpFilter>,
+    ) -> Result<Self, AccessError> {
+        let deny = resolve(List::Deny, &config.deny, networks)?;
+        if demand == Demand::Link {
+            return Ok(Self { demand, allow: Allow::Networks(Vec::new()), deny, filter: None });
+        }
         let filter = filter.filter(IpFilter::is_enabled);
         let allow = match &config.allow {
             Some(AllowList::Word(word)) if word == "anyone" => Allow::Anyone,
@@ -146,15 +192,29 @@ impl Access {
             None if config.ip_filter_file.is_some() => return Err(AccessError::FilterDisabled),
             None => return Err(AccessError::Missing),
         };
-        Ok(Self { allow, deny: resolve(List::Deny, &config.deny, networks)?, filter })
+        Ok(Self { demand, allow, deny, filter })
     }
 
-    /// Admits the client or says why not. `listener_network` is the VPC network that the listener stands in.
-    pub fn admit(&self, client: ClientAddr, listener_network: Option<&str>) -> Result<Admitted, Denied> {
-        let address = client.ip();
-        if self.deny.iter().any(|network| network.contains(address)) {
+    /// Lets the address come near or says why not. `listener_network` is the VPC network that the listener stands in.
+    pub fn approach(&self, client: ClientAddr, listener_network: Option<&str>) -> Result<Approach<'_>, Denied> {
+        if self.deny.iter().any(|network| network.contains(client.ip())) {
             return Err(Denied::Listed);
         }
+        let standing = match (self.demand, self.network(client, listener_network)) {
+            (Demand::Network | Demand::NetworkAndLink, Err(denied)) => return Err(denied),
+            (_, Ok(())) => Standing::Inside,
+            (Demand::Link | Demand::NetworkOrLink, Err(_)) => Standing::Outside,
+        };
+        Ok(Approach { access: self, client, standing })
+    }
+
+    /// Admits a client that shows no link, or says why not.
+    pub fn admit(&self, client: ClientAddr, listener_network: Option<&str>) -> Result<Admitted, Denied> {
+        self.approach(client, listener_network)?.admit(|| Err(LinkRefusal::Missing))
+    }
+
+    fn network(&self, client: ClientAddr, listener_network: Option<&str>) -> Result<(), Denied> {
+        let address = client.ip();
         let allowed = match &self.allow {
             Allow::Anyone => true,
             Allow::Networks(networks) => networks.iter().any(|network| network.contains(address)),
@@ -165,12 +225,30 @@ impl Access {
         if self.filter.as_ref().is_some_and(|filter| !filter.admits(address, listener_network)) {
             return Err(Denied::Filtered);
         }
-        Ok(Admitted { client })
+        Ok(())
     }
 
-    /// Whether nobody at all is kept out, so that a link that works from anywhere gives nothing away.
+    /// What it takes to be admitted.
+    pub fn demand(&self) -> Demand {
+        self.demand
+    }
+
+    /// Whether nobody at all is kept out, so that a URL that works from anywhere gives nothing away.
     pub fn is_anyone(&self) -> bool {
-        self.allow == Allow::Anyone && self.deny.is_empty() && self.filter.is_none()
+        self.demand == Demand::Network && self.allow == Allow::Anyone && self.deny.is_empty() && self.filter.is_none()
+    }
+}
+
+impl Approach<'_> {
+    /// Admits the client or says why not. `link` verifies what the request shows; it is asked only where links count.
+    pub fn admit(self, link: impl FnOnce() -> Result<Verified, LinkRefusal>) -> Result<Admitted, Denied> {
+        let link = match (self.access.demand, self.standing) {
+            (Demand::Network, _) => None,
+            // The address is enough, but a good link still says who asks.
+            (Demand::NetworkOrLink, Standing::Inside) => link().ok(),
+            (Demand::Link | Demand::NetworkAndLink | Demand::NetworkOrLink, _) => Some(link()?),
+        };
+        Ok(Admitted::new(self.client, link))
     }
 }
 
@@ -196,6 +274,7 @@ fn resolve(list: List, entries: &[String], networks: &Networks) -> Result<Vec<Ne
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::subject::Subject;
 
     fn networks() -> Networks {
         let office = ["203.0.113.0/24", "2001:db8::/32"].iter().map(|net| net.parse().expect("legal")).collect();
@@ -252,5 +331,49 @@ mod tests {
         assert!(open.is_anyone() && open.admit(client("1.2.3.4"), None).is_ok());
         let but = Access::new(&config(anyone(), &["1.2.3.4"]), &networks(), None).expect("legal");
         assert!(!but.is_anyone() && but.admit(client("1.2.3.4"), None).is_err());
+    }
+
+    #[test]
+    fn links_count_where_they_are_demanded() {
+        use Demand as D;
+        let good = || Ok(Verified::new(Subject::new("annotator-17").ok(), "00000000000000ff".parse().expect("an id")));
+        let none = || Err(LinkRefusal::Missing);
+        let config = config(list(&["office"]), &["203.0.113.66"]);
+        let missing = Denied::Link(LinkRefusal::Missing);
+        for (demand, address, without, with) in [
+            (D::Network, "203.0.113.1", Ok(None), Ok(None)),
+            (D::Network, "8.8.8.8", Err(Denied::NotAllowed), Err(Denied::NotAllowed)),
+            (D::Link, "203.0.113.1", Err(missing), Ok(Some("annotator-17"))),
+            (D::Link, "8.8.8.8", Err(missing), Ok(Some("annotator-17"))),
+            (D::NetworkAndLink, "203.0.113.1", Err(missing), Ok(Some("annotator-17"))),
+            (D::NetworkAndLink, "8.8.8.8", Err(Denied::NotAllowed), Err(Denied::NotAllowed)),
+            (D::NetworkOrLink, "203.0.113.1", Ok(None), Ok(Some("annotator-17"))),
+            (D::NetworkOrLink, "8.8.8.8", Err(missing), Ok(Some("annotator-17"))),
+        ] {
+            let access = Access::demanding(demand, &config, &networks(), None).expect("legal");
+            assert!(!access.is_anyone());
+            for (shown, expected) in [(none as fn() -> _, without), (good as fn() -> _, with)] {
+                let admitted = access.approach(client(address), None).and_then(|approach| approach.admit(shown));
+                let subject = admitted.as_ref().map(|admitted| admitted.subject().map(Subject::as_str));
+                assert_eq!(subject.map_err(|denied| *denied), expected, "{demand:?} {address}");
+                if let Ok(admitted) = &admitted {
+                    assert_eq!(admitted.link().is_some(), admitted.subject().is_some());
+                }
+            }
+            let banned = access.approach(client("203.0.113.66"), None).expect_err("on the deny list");
+            assert_eq!(banned, Denied::Listed, "{demand:?}");
+        }
+    }
+
+    #[test]
+    fn by_link_alone_no_network_is_needed_and_links_are_not_anyone() {
+        let by_link = Access::demanding(Demand::Link, &Config::default(), &networks(), None).expect("legal");
+        assert!(by_link.admit(client("1.2.3.4"), None).is_err());
+        for demand in [Demand::NetworkAndLink, Demand::NetworkOrLink] {
+            let refused = Access::demanding(demand, &Config::default(), &networks(), None);
+            assert_eq!(refused, Err(AccessError::Missing));
+            let open = config(AllowList::Word("anyone".into()), &[]);
+            assert!(!Access::demanding(demand, &open, &networks(), None).expect("legal").is_anyone());
+        }
     }
 }

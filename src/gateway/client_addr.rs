@@ -18,7 +18,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const MAX_HOPS: usize = 64;
 
 /// A range of addresses: CIDR notation or one bare address. An IPv4 network never contains an IPv6 address or the other way round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Network(IpNet);
 
@@ -39,6 +39,17 @@ pub enum NetworkError {
 }
 
 impl Network {
+    /// The network of so many leading bits; `None` if there are not as many, or if any bit behind them is set.
+    pub fn new(address: IpAddr, prefix: u8) -> Option<Self> {
+        let net = IpNet::new(address, prefix).ok()?;
+        (net.trunc() == net).then(|| Self(canonical(net)))
+    }
+
+    /// Its first address and how many leading bits count.
+    pub fn parts(&self) -> (IpAddr, u8) {
+        (self.0.network(), self.0.prefix_len())
+    }
+
     /// Whether `address` (in canonical form, see [`ClientAddr`]) lies in this network.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address)

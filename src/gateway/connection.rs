@@ -55,6 +55,9 @@ pub struct Config {
     /// `Cache-Control` of proxied media.
     #[serde(default)]
     pub cache_control: Option<String>,
+    /// What it takes to be admitted: an address, a link, or both.
+    #[serde(default)]
+    pub access: access::Demand,
     /// Replaces the default `allow`.
     #[serde(default)]
     pub allow: Option<access::AllowList>,
@@ -143,14 +146,13 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// The object that a path names, if it belongs to the connection.
-    pub fn object(&self, path: EncodedPath<'_>) -> Result<ObjectName, Rejection> {
+    /// The object that a path names, whether or not it is one that the connection serves.
+    pub fn name(&self, path: EncodedPath<'_>) -> Result<ObjectName, Rejection> {
         let decoded = path.decode().map_err(Rejection::Encoding)?;
         if decoded.is_empty() {
             return Err(Rejection::NoSuchRoute);
         }
-        let object = self.config.uri.path.join(&decoded).map_err(Rejection::Name)?;
-        if self.contains(&object) { Ok(object) } else { Err(Rejection::Outside) }
+        self.config.uri.path.join(&decoded).map_err(Rejection::Name)
     }
 
     /// Whether the object is under the prefix and passes `filter` and `recursive`.

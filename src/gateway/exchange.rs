@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{Method, Response};
 use http_body::Body as _;
 
+use super::access::Admitted;
 use super::body::{Body, BodyError};
 use super::client_addr::ClientAddr;
 use super::decide::Decision;
@@ -116,6 +117,14 @@ impl Exchange {
     /// The client was admitted to a connection that the configuration has.
     pub fn admitted_to(&mut self, connection: &Arc<str>) {
         self.event.connection = Some(connection.to_string());
+    }
+
+    /// The client may read: the audit log shall tell who that is, as far as it was verified.
+    pub fn let_in(&mut self, admitted: &Admitted) {
+        if let Some(entry) = &mut self.entry {
+            entry.subject = admitted.subject().map(ToString::to_string);
+            entry.link = admitted.link().map(|link| link.to_string());
+        }
     }
 
     /// The object is known.

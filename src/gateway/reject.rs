@@ -103,7 +103,8 @@ impl Rejection {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::ClientAddr(_) => "unknown-client",
-            Self::Denied(_) => "denied",
+            Self::Denied(Denied::Link(refusal)) => refusal.reason(),
+            Self::Denied(Denied::Listed | Denied::NotAllowed | Denied::Filtered) => "denied",
             Self::NoSuchRoute => "no-such-connection",
             Self::Outside => "outside-filter",
             other => other.code(),
@@ -128,8 +129,8 @@ impl Rejection {
         {
             headers.insert(CONTENT_RANGE, value);
         }
-        if matches!(self, Self::Denied(_) | Self::ClientAddr(_)) {
-            // Who is not admitted shall not hold a place among the connections. HTTP/2 has no such header.
+        if matches!(self, Self::Denied(Denied::Listed | Denied::NotAllowed | Denied::Filtered) | Self::ClientAddr(_)) {
+            // Whose address is not admitted shall not hold a place among the connections. HTTP/2 has no such header.
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if let Some(after) = self.retry_after() {
@@ -158,7 +159,15 @@ impl Rejection {
     fn answer(&self) -> Answer {
         let answer = |status, code, message| Answer { status, code, message };
         match self {
-            Self::ClientAddr(_) | Self::Denied(_) | Self::NoSuchRoute | Self::Outside => MISSING,
+            Self::Denied(Denied::Link(_)) => answer(
+                StatusCode::FORBIDDEN,
+                "link_invalid",
+                "This needs a link that is valid here and now; ask whoever gave you the link for another.",
+            ),
+            Self::ClientAddr(_)
+            | Self::Denied(Denied::Listed | Denied::NotAllowed | Denied::Filtered)
+            | Self::NoSuchRoute
+            | Self::Outside => MISSING,
             Self::ForeignHost(_) => answer(
                 StatusCode::MISDIRECTED_REQUEST,
                 "foreign_host",

@@ -53,8 +53,10 @@ pub enum Route<'a> {
     Health,
     /// `/-/readyz`: the process wants traffic.
     Readiness,
-    /// `/{connection}/{object…}`.
+    /// `/{connection}/{object…}`, or `/~{token}/{connection}/{object…}`.
     Media {
+        /// The link that the path shows.
+        token: Option<&'a str>,
         /// The first segment, as it stands.
         connection: &'a str,
         /// What follows, still percent-encoded.
@@ -67,13 +69,35 @@ pub enum Route<'a> {
 impl<'a> Route<'a> {
     /// Reads the path of a request target; the query is not part of it.
     pub fn parse(path: &'a str) -> Self {
-        match path.strip_prefix('/').and_then(|rest| rest.split_once('/')) {
-            Some(("-", "healthz")) => Self::Health,
-            Some(("-", "readyz")) => Self::Readiness,
-            Some(("-" | "", _)) | None => Self::Nowhere,
-            Some((connection, object)) => Self::Media { connection, object: EncodedPath(object) },
+        let Some((first, rest)) = path.strip_prefix('/').and_then(|rest| rest.split_once('/')) else {
+            return Self::Nowhere;
+        };
+        match (first, rest) {
+            ("-", "healthz") => Self::Health,
+            ("-", "readyz") => Self::Readiness,
+            ("-" | "", _) => Self::Nowhere,
+            _ => match link_token(first) {
+                None => Self::Media { token: None, connection: first, object: EncodedPath(rest) },
+                token => match rest.split_once('/') {
+                    None | Some(("-" | "", _)) => Self::Nowhere,
+                    Some((connection, object)) => Self::Media { token, connection, object: EncodedPath(object) },
+                },
+            },
         }
     }
+
+    /// The link that the path shows.
+    pub fn token(&self) -> Option<&'a str> {
+        match self {
+            Self::Media { token, .. } => *token,
+            Self::Health | Self::Readiness | Self::Nowhere => None,
+        }
+    }
+}
+
+/// The token of a segment that begins with `~`, which no connection's name does; some clients write it as `%7E`.
+fn link_token(segment: &str) -> Option<&str> {
+    ["~", "%7E", "%7e"].into_iter().find_map(|mark| segment.strip_prefix(mark))
 }
 
 /// The part of a path that names an object, as it stood on the wire.
@@ -112,7 +136,7 @@ mod tests {
 
     fn media(path: &str) -> Option<(String, Result<Vec<u8>, EncodingError>)> {
         match Route::parse(path) {
-            Route::Media { connection, object } => Some((connection.to_owned(), object.decode())),
+            Route::Media { token: None, connection, object } => Some((connection.to_owned(), object.decode())),
             _ => None,
         }
     }
@@ -122,6 +146,24 @@ mod tests {
         assert_eq!(Route::parse("/-/healthz"), Route::Health);
         assert_eq!(Route::parse("/-/readyz"), Route::Readiness);
         for nowhere in ["/", "", "*", "//", "//x", "/-/", "/-/healthz/", "/-/other", "/street", "/-"] {
+            assert_eq!(Route::parse(nowhere), Route::Nowhere, "{nowhere}");
+        }
+    }
+
+    #[test]
+    fn a_link_may_stand_before_the_connection() {
+        for (path, token, connection, rest) in [
+            ("/~abc/c/a/b.jpg", "abc", "c", "a/b.jpg"),
+            ("/%7Eabc/c/a", "abc", "c", "a"),
+            ("/%7eabc/c/a", "abc", "c", "a"),
+            ("/~/c/a", "", "c", "a"),
+            ("/~~/c/", "~", "c", ""),
+            ("/~abc/~def/a", "abc", "~def", "a"),
+        ] {
+            let expected = Route::Media { token: Some(token), connection, object: EncodedPath(rest) };
+            assert_eq!(Route::parse(path), expected, "{path}");
+        }
+        for nowhere in ["/~abc", "/~abc/", "/~abc/c", "/~abc//a", "/~abc/-/healthz", "/~"] {
             assert_eq!(Route::parse(nowhere), Route::Nowhere, "{nowhere}");
         }
     }

@@ -37,6 +37,9 @@ pub(super) struct Families {
     pub(super) config_loaded: Gauge,
     pub(super) audit_dropped: Counter,
     pub(super) audit_write_failures: Counter,
+    pub(super) revocation_reloads: Family<OutcomeLabels, Counter>,
+    pub(super) revocations_ok: Gauge,
+    pub(super) revocations: Gauge,
     pub(super) connections_open: Gauge,
     pub(super) connections_accepted: Counter,
     pub(super) connections_refused: Family<ReasonLabels, Counter>,
@@ -106,6 +109,9 @@ impl Default for Families {
             config_loaded: Gauge::default(),
             audit_dropped: Counter::default(),
             audit_write_failures: Counter::default(),
+            revocation_reloads: Family::default(),
+            revocations_ok: Gauge::default(),
+            revocations: Gauge::default(),
             connections_open: Gauge::default(),
             connections_accepted: Counter::default(),
             connections_refused: Family::default(),
@@ -120,6 +126,7 @@ impl Families {
         self.register_requests(registry);
         self.register_upstream(registry);
         self.register_process(registry);
+        self.register_links(registry);
     }
 
     fn register_requests(&self, registry: &mut Registry) {
@@ -149,6 +156,21 @@ impl Families {
         registry.register("upstream_in_flight", "Requests to GCS under way", self.upstream_in_flight.clone());
         registry.register("upstream_queued", "Requests waiting to go to GCS", self.upstream_queued.clone());
         registry.register("token_refreshes", "Attempts to get an access token", self.token_refreshes.clone());
+    }
+
+    fn register_links(&self, registry: &mut Registry) {
+        self.revocations_ok.set(1);
+        registry.register(
+            "link_revocation_reloads",
+            "Reloads of the list of revoked links by outcome",
+            self.revocation_reloads.clone(),
+        );
+        registry.register(
+            "link_revocations_last_reload_successful",
+            "Whether the last reload of the list succeeded; 1 before the first",
+            self.revocations_ok.clone(),
+        );
+        registry.register("link_revocations", "Entries of the list of revoked links", self.revocations.clone());
     }
 
     fn register_process(&self, registry: &mut Registry) {

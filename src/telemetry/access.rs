@@ -1,9 +1,10 @@
 //! The access log: one event for each request, whatever became of it.
 //!
 //! The event is plain data that the gateway fills in; this file decides the names under which it is logged.
-//! Long values from clients are cut, and a path loses its query, which may hold a signature.
+//! Long values from clients are cut, and a path loses its query and its first `~` segment, either of which may be a link.
 //! Follows <https://cloud.google.com/logging/docs/reference/v2/rest/v2/LogEntry#HttpRequest>.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ pub struct AccessEvent {
     pub client: Option<IpAddr>,
     /// The method as sent.
     pub method: String,
-    /// The path as sent; a query is cut off.
+    /// The path as sent; a query is cut off, a link blacked out.
     pub path: String,
     /// `HTTP/1.1` or the like.
     pub protocol: &'static str,
@@ -78,7 +79,7 @@ macro_rules! event {
             sampled = $event.trace.as_ref().map(Trace::is_sampled),
             client = $event.client.map(tracing::field::display),
             method = cut(&$event.method),
-            path = cut(without_query(&$event.path)),
+            path = cut(&without_link(&$event.path)),
             protocol = $event.protocol,
             status = $event.status,
             connection = $event.connection.as_deref(),
@@ -119,10 +120,41 @@ impl Outcome {
     }
 }
 
-fn without_query(path: &str) -> &str {
-    path.split(['?', '#']).next().unwrap_or_default()
+/// The path without its query; a first segment that begins with `~`, where a link stands, becomes `~…`.
+fn without_link(path: &str) -> Cow<'_, str> {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    // Who joins URLs badly puts further slashes in front.
+    let slashes = path.len() - path.trim_start_matches('/').len();
+    let (before, rest) = path.split_at(slashes);
+    let Some(mark) = ["~", "%7E", "%7e"].into_iter().find(|mark| rest.starts_with(mark)) else {
+        return Cow::Borrowed(path);
+    };
+    let after = rest.find('/').map_or("", |end| &rest[end..]);
+    Cow::Owned(format!("{before}{mark}\u{2026}{after}"))
 }
 
 fn cut(value: &str) -> &str {
     &value[..value.floor_char_boundary(LONGEST_VALUE)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_a_query_nor_a_link_is_left_of_a_path() {
+        for (path, logged) in [
+            ("/street/a.jpg", "/street/a.jpg"),
+            ("/street/a.jpg?sig=secret", "/street/a.jpg"),
+            ("/~secret/street/a.jpg", "/~…/street/a.jpg"),
+            ("/~secret", "/~…"),
+            ("/%7Esecret/street/a?sig=secret", "/%7E…/street/a"),
+            ("//~secret/street/a", "//~…/street/a"),
+            ("/street/~home/a", "/street/~home/a"),
+            ("*", "*"),
+            ("", ""),
+        ] {
+            assert_eq!(without_link(path), logged, "{path}");
+        }
+    }
 }

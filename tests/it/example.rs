@@ -56,6 +56,7 @@ fn the_example_has_every_key_and_no_other() {
         ("[admin]", "admin."),
         ("[access]", "access."),
         ("[cors]", "cors."),
+        ("[links]", "links."),
         ("[gcs]", "gcs."),
         ("[cache]", "cache."),
         ("[credentials.x]", "credentials.*."),
@@ -86,6 +87,7 @@ fn what_the_example_shows_is_the_default() {
     assert_eq!(example.admin, least.admin);
     assert_eq!(example.access, least.access);
     assert_eq!(example.cors, least.cors);
+    assert_eq!(example.links, least.links);
     assert_eq!(example.gcs, least.gcs);
     assert_eq!(example.cache, least.cache);
     assert_eq!(example.credentials, least.credentials);

@@ -7,10 +7,13 @@ use percent_encoding::percent_decode_str;
 /// The path as it stands on the wire.
 pub fn path(bytes: &[u8]) {
     let Ok(path) = std::str::from_utf8(bytes) else { return };
-    let Route::Media { connection, object } = Route::parse(path) else { return };
+    let Route::Media { token, connection, object } = Route::parse(path) else { return };
     assert!(!connection.contains('/') && !connection.is_empty());
     let Ok(decoded) = object.decode() else { return };
-    let tail = &path[connection.len() + 2..];
+    // The link's segment has its mark, which is one byte or three, and its slash.
+    let mark = if path.starts_with("/~") { 1 } else { 3 };
+    let link = token.map_or(0, |token| token.len() + mark + 1);
+    let tail = &path[link + connection.len() + 2..];
     assert_eq!(decoded, percent_decode_str(tail).collect::<Vec<u8>>(), "decoded once, and nothing else");
     let prefix = ObjectPrefix::new("team/a/").expect("a legal prefix");
     if let Ok(joined) = prefix.join(&decoded) {

@@ -1,0 +1,39 @@
+//! Proof of admission. Only [`Access`](super::Access) makes one, and everything that reads an object demands one.
+
+use crate::gateway::client_addr::ClientAddr;
+use crate::gateway::links::{LinkId, Verified};
+use crate::gateway::subject::Subject;
+
+/// Proof that a client was admitted to a connection, and by what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admitted {
+    client: ClientAddr,
+    subject: Option<Subject>,
+    link: Option<LinkId>,
+}
+
+impl Admitted {
+    /// For [`Access`](super::Access) alone.
+    pub(super) fn new(client: ClientAddr, link: Option<Verified>) -> Self {
+        Self {
+            client,
+            subject: link.as_ref().and_then(|link| link.subject().cloned()),
+            link: link.map(|link| link.id()),
+        }
+    }
+
+    /// The address that was admitted.
+    pub fn client(&self) -> ClientAddr {
+        self.client
+    }
+
+    /// Who asks, as far as it was verified.
+    pub fn subject(&self) -> Option<&Subject> {
+        self.subject.as_ref()
+    }
+
+    /// The link that was verified, if one was.
+    pub fn link(&self) -> Option<LinkId> {
+        self.link
+    }
+}
