@@ -18,6 +18,7 @@ mod listing;
 mod manifest;
 mod output;
 mod parquet_file;
+mod recipe;
 mod rewrite;
 mod since;
 
@@ -26,5 +27,6 @@ pub use data_type::DataType;
 pub use known::Known;
 pub use listing::{IN_FLIGHT, Listing, ListingError, Patience, Place};
 pub use manifest::{Counts, Error, Import, Manifest, Told, Troubles};
-pub use output::{Output, OutputError};
+pub use output::{Output, OutputError, Take};
+pub use recipe::{Conflict, Recipe};
 pub use since::{Since, SinceError};

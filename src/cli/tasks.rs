@@ -14,7 +14,9 @@ use crate::config::{ConfigError, Environment, Resolved, ResolvedConnection};
 use crate::server::signals::Signals;
 use crate::tasks::format::Format;
 use crate::tasks::selection::Selection;
-use crate::tasks::{Counts, Cover, DataType, Import, Links, Manifest, Output, Place, Since, Troubles};
+use crate::tasks::{
+    Conflict, Counts, Cover, DataType, Import, Links, Manifest, Output, Place, Recipe, Since, Troubles,
+};
 use crate::telemetry;
 
 #[derive(Debug, clap::Args)]
@@ -58,35 +60,22 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
+    fn recipe(&self) -> Recipe {
+        let data_keys = self.data_key.clone();
+        Recipe { format: self.format, data_keys, import: self.import, data_type: self.data_type }
+    }
+
     /// What clap cannot know.
     fn check(&self) -> Result<(), Failure> {
-        if self.import == Import::Json && !matches!(self.format, Format::LabelStudio | Format::Jsonl) {
-            return Err(Failure::usage(
-                "--import json: only --format label-studio and jsonl have room for whole tasks",
-            ));
-        }
-        if self.import == Import::Json && self.data_type.is_some() {
-            return Err(Failure::usage("--data-type: files of task definitions have no kind; use filter instead"));
-        }
-        if self.format == Format::Cvat && self.data_type.is_some_and(|kind| kind != DataType::Image) {
-            return Err(Failure::usage("--format cvat: its manifest lists images; leave --data-type out"));
-        }
-        Ok(())
-    }
-
-    fn data_type(&self) -> Option<DataType> {
-        if self.format == Format::Cvat { Some(DataType::Image) } else { self.data_type }
-    }
-
-    fn keys(&self) -> Vec<String> {
-        if !self.data_key.is_empty() {
-            return self.data_key.clone();
-        }
-        let key = match self.format {
-            Format::LabelStudio => self.data_type.unwrap_or(DataType::Image).key(),
-            _ => "url",
-        };
-        vec![key.to_owned()]
+        self.recipe().check().map_err(|conflict| {
+            Failure::usage(match conflict {
+                Conflict::NoRoomForTasks => {
+                    "--import json: only --format label-studio and jsonl have room for whole tasks"
+                }
+                Conflict::TasksHaveNoKind => "--data-type: files of task definitions have no kind; use filter instead",
+                Conflict::OnlyImages => "--format cvat: its manifest lists images; leave --data-type out",
+            })
+        })
     }
 
     fn links(&self) -> Links {
@@ -104,7 +93,7 @@ pub(super) async fn run(arguments: Arguments, environment: Environment) -> Resul
     let resolved = Source::file(&arguments.config.config, environment.clone()).load()?;
     let connection = find(&resolved, &arguments.connection)?;
     let cover = Arc::new(cover(&resolved, arguments.links())?);
-    let keys = arguments.keys();
+    let keys = arguments.recipe().keys();
     let since = arguments.since.as_deref().map(|since| Since::read(since, arguments.format, &keys[0]));
     let since = since.transpose().map_err(|error| Failure::usage(format!("--since: {}", told(error))))?;
     let (newer_than, known) = match since {
@@ -113,7 +102,7 @@ pub(super) async fn run(arguments: Arguments, environment: Environment) -> Resul
         None => (None, None),
     };
     let place = place::open(&resolved, connection, &environment).await?;
-    let selection = Selection { connection: &connection.config, data_type: arguments.data_type(), newer_than };
+    let selection = Selection { connection: &connection.config, data_type: arguments.recipe().data_type(), newer_than };
     if let Some(rows) = arguments.preview {
         return preview::show(place, &selection, (&cover, &connection.label), rows).await;
     }

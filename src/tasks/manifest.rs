@@ -3,7 +3,7 @@
 //! Decides the order of things and what is told about what was left out. Objects that cannot be served or read are
 //! counted and told; they end nothing.
 
-use std::io::{self, Write};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,6 +15,7 @@ use super::definition::{self, Faults, Kind};
 use super::format::{Entry, Format, Pixels, Writer};
 use super::known::Known;
 use super::listing::{Listing, ListingError, Place};
+use super::output::Take;
 use super::rewrite::Rewritten;
 use super::selection::{Selection, Verdict};
 use super::{image_size, import};
@@ -124,24 +125,23 @@ pub struct Manifest<'a> {
 }
 
 impl Manifest<'_> {
-    /// Lists, and writes as it goes.
-    pub async fn write(mut self, out: &mut impl Write, counts: &Counts, troubles: &mut Troubles) -> Result<(), Error> {
-        let (mut writer, mut buffer) = (Writer::new(self.format, self.keys.clone()), Vec::new());
-        writer.begin(&mut buffer);
+    /// Lists, and writes as it goes, as fast as `out` takes it.
+    pub async fn write(mut self, out: &mut impl Take, counts: &Counts, troubles: &mut Troubles) -> Result<(), Error> {
+        let mut draft = Draft { writer: Writer::new(self.format, self.keys.clone()), buffer: Vec::new() };
+        draft.writer.begin(&mut draft.buffer);
         let mut listing = Listing::new(self.place.clone(), self.start_after.take());
         while let Some(page) = listing.next().await? {
             counts.listed.fetch_add(page.len() as u64, Ordering::Relaxed);
             let taken = self.select(&page, troubles);
             match self.import {
-                Import::Files => self.files(taken, &mut writer, &mut buffer, troubles).await,
-                Import::Json => self.definitions(taken, &mut writer, &mut buffer, troubles).await?,
+                Import::Files => self.files(taken, &mut draft, troubles).await,
+                Import::Json => self.definitions(taken, &mut draft, out, troubles).await?,
             }
-            counts.tasks.store(writer.written(), Ordering::Relaxed);
-            out.write_all(&buffer)?;
-            buffer.clear();
+            counts.tasks.store(draft.writer.written(), Ordering::Relaxed);
+            draft.give(out).await?;
         }
-        writer.end(&mut buffer);
-        out.write_all(&buffer)?;
+        draft.writer.end(&mut draft.buffer);
+        draft.give(out).await?;
         Ok(())
     }
 
@@ -158,13 +158,8 @@ impl Manifest<'_> {
     }
 
     /// Writes a page's objects.
-    async fn files(
-        &self,
-        taken: Vec<(ObjectName, &Listed)>,
-        writer: &mut Writer,
-        buffer: &mut Vec<u8>,
-        troubles: &mut Troubles,
-    ) {
+    async fn files(&self, taken: Vec<(ObjectName, &Listed)>, draft: &mut Draft, troubles: &mut Troubles) {
+        let Draft { writer, buffer } = draft;
         let new = taken.into_iter().filter_map(|(name, listed)| {
             let link = self.cover.link(self.label, &name)?;
             let known = self.known.as_ref().is_some_and(|known| known.has(self.identity(&name, &link)));
@@ -176,12 +171,15 @@ impl Manifest<'_> {
             }
             return;
         }
+        // Futures in a list, not made by the stream: else the compiler cannot tell that all of this may be sent to a thread.
         let place = &self.place;
-        let measured = stream::iter(new).map(|(name, listed, link)| async move {
-            let pixels = image_size::read(place, &name, listed.size).await;
-            (name, listed, link, pixels)
-        });
-        let mut measured = std::pin::pin!(measured.buffered(place.in_flight.max(1)));
+        let measured: Vec<_> = new
+            .map(|(name, listed, link)| async move {
+                let pixels = image_size::read(place, &name, listed.size).await;
+                (name, listed, link, pixels)
+            })
+            .collect();
+        let mut measured = std::pin::pin!(stream::iter(measured).buffered(place.in_flight.max(1)));
         while let Some((name, listed, link, pixels)) = measured.next().await {
             match pixels {
                 Ok(pixels) => writer.entry(buffer, &self.entry(&name, listed, &link, Some(pixels))),
@@ -190,12 +188,12 @@ impl Manifest<'_> {
         }
     }
 
-    /// Writes the tasks that a page's objects define.
+    /// Writes the tasks that a page's objects define, file by file: each may have many.
     async fn definitions(
         &self,
         taken: Vec<(ObjectName, &Listed)>,
-        writer: &mut Writer,
-        buffer: &mut Vec<u8>,
+        draft: &mut Draft,
+        out: &mut impl Take,
         troubles: &mut Troubles,
     ) -> Result<(), Error> {
         let kinds = taken.into_iter().filter_map(|(name, listed)| {
@@ -205,13 +203,14 @@ impl Manifest<'_> {
             }
             Some((kind?, name, listed.size))
         });
-        let kinds: Vec<_> = kinds.collect();
         let place = &self.place;
-        let read = stream::iter(kinds).map(|(kind, name, size)| async move {
-            let file = import::read(place, &name, size).await;
-            (kind, name, file)
-        });
-        let mut read = std::pin::pin!(read.buffered(FILES));
+        let read: Vec<_> = kinds
+            .map(|(kind, name, size)| async move {
+                let file = import::read(place, &name, size).await;
+                (kind, name, file)
+            })
+            .collect();
+        let mut read = std::pin::pin!(stream::iter(read).buffered(FILES));
         while let Some((kind, name, file)) = read.next().await {
             let file = match file {
                 Ok(file) => file,
@@ -221,10 +220,12 @@ impl Manifest<'_> {
                 }
             };
             let (cover, known) = (Arc::clone(&self.cover), self.known.clone());
-            let work = Definitions { cover, known, writer: writer.clone(), buffer: std::mem::take(buffer) };
+            let (writer, buffer) = (draft.writer.clone(), std::mem::take(&mut draft.buffer));
+            let work = Definitions { cover, known, writer, buffer };
             let done = tokio::task::spawn_blocking(move || work.read(kind, file)).await;
             let (done, faults, rewritten) = done.map_err(|_| Error::Lost)?;
-            (*writer, *buffer) = (done.writer, done.buffer);
+            (draft.writer, draft.buffer) = (done.writer, done.buffer);
+            draft.give(out).await?;
             let untold = faults.count - faults.told.len() as u64;
             faults.told.into_iter().for_each(|fault| troubles.bad.add(|| format!("{:?}: {fault}", name.as_str())));
             troubles.bad.count += untold;
@@ -254,6 +255,20 @@ impl Manifest<'_> {
         let prefix = self.place.prefix.as_str();
         let folder = prefix.rfind('/').map_or(0, |slash| slash + 1);
         name.as_str().get(folder..).unwrap_or(name.as_str())
+    }
+}
+
+/// What is written and not yet given away.
+struct Draft {
+    writer: Writer,
+    buffer: Vec<u8>,
+}
+
+impl Draft {
+    async fn give(&mut self, out: &mut impl Take) -> io::Result<()> {
+        out.take(&self.buffer).await?;
+        self.buffer.clear();
+        Ok(())
     }
 }
 

@@ -35,6 +35,19 @@ pub enum OutputError {
     },
 }
 
+/// Who gets a manifest, piece by piece; the manifest waits until each piece is taken.
+pub trait Take: Send {
+    /// Takes the next piece.
+    fn take(&mut self, piece: &[u8]) -> impl Future<Output = io::Result<()>> + Send;
+}
+
+/// What writes at once.
+impl<W: Write + Send> Take for W {
+    async fn take(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.write_all(piece)
+    }
+}
+
 /// A manifest being written.
 #[derive(Debug)]
 pub enum Output {

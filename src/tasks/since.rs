@@ -44,6 +44,11 @@ pub enum SinceError {
 }
 
 impl Since {
+    /// Reads a time alone, for those who may not name files.
+    pub fn time(text: &str) -> Option<SystemTime> {
+        time(text)
+    }
+
     /// Reads a time, or a manifest that was made with the same format and first key.
     pub fn read(text: &str, format: Format, key: &str) -> Result<Self, SinceError> {
         if let Some(time) = time(text) {
