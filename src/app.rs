@@ -20,6 +20,7 @@ use self::reload::Reloader;
 pub use self::reload::{ReloadHandle, Source};
 use crate::audit::{self, Audit};
 use crate::config::{ConfigError, Resolved};
+use crate::console::{Console, InForce, Reach};
 use crate::gateway::Gateway;
 use crate::gateway::body::Body;
 use crate::metrics::Metrics;
@@ -58,8 +59,8 @@ struct Parts {
     audit: Audit,
     /// Whichever gateway is in force.
     front: Front,
-    /// The configuration in force, redacted, for the admin listener.
-    in_force: Arc<ArcSwap<String>>,
+    /// What the admin listener shows of the configuration in force.
+    in_force: Arc<ArcSwap<InForce>>,
 }
 
 /// The gateway as the server sees it: whichever is in force when a request comes.
@@ -97,14 +98,15 @@ impl App {
         let audit = Audit::start(resolved.config.audit.output.clone(), Arc::new(AuditCounts(metrics.clone())))
             .map_err(|error| anyhow::Error::new(error).context("cannot start the thread of the audit log"))?;
         let lasting = assemble::Lasting { metrics: &metrics, readiness: &readiness, audit: &audit };
-        let gateway = assemble::assemble(&resolved, source.environment(), lasting).await?;
+        let gateway = Arc::new(assemble::assemble(&resolved, source.environment(), lasting).await?);
+        let in_force = assemble::shown(&resolved, source.environment(), &metrics, &gateway)?;
         let public = bind("server", &resolved.config.server, &metrics, &resolved)?;
         let admin_config = server::Config::for_admin(&resolved.config.admin);
         // The admin listener's few connections are not what the connection metrics are about.
         let admin = bind("admin", &admin_config, &Metrics::new(), &resolved)?;
         metrics.config_in_force(SystemTime::now());
-        let front = Front(Arc::new(ArcSwap::from_pointee(gateway)));
-        let in_force = Arc::new(ArcSwap::from_pointee(resolved.redacted.clone()));
+        let front = Front(Arc::new(ArcSwap::new(gateway)));
+        let in_force = Arc::new(ArcSwap::from_pointee(in_force));
         let parts = Parts { metrics, readiness, audit, front, in_force };
         let reloader = Reloader::new(source, (resolved, watch), parts.clone(), public.tls().cloned());
         Ok(Self { public, admin, parts, reloader })
@@ -129,8 +131,10 @@ impl App {
     pub async fn run(self, shutdown: CancellationToken) -> Drained {
         let Self { public, admin, parts, reloader } = self;
         let admin_shutdown = CancellationToken::new();
-        let pages = Admin::new(parts.metrics.clone(), parts.readiness.clone(), Arc::clone(&parts.in_force));
-        let admin = tokio::spawn(admin.run(pages, admin_shutdown.clone()));
+        let pages = Admin::new(parts.metrics.clone(), parts.readiness.clone());
+        let reach = Reach { listeners: public.local_addrs(), tls: public.tls().is_some() };
+        let console = Console::new(pages, Arc::clone(&parts.in_force), reach);
+        let admin = tokio::spawn(admin.run(console, admin_shutdown.clone()));
         let background = [
             tokio::spawn(reloader.follow()),
             tokio::spawn(revocation::follow(parts.front.clone(), parts.metrics.clone())),

@@ -135,6 +135,9 @@ fn redacted(table: &toml::Table) -> String {
             *file = toml::Value::String("[redacted]".to_owned());
         }
     }
+    if let Some(file) = table.get_mut("admin").and_then(|admin| admin.get_mut("token_file")) {
+        *file = toml::Value::String("[redacted]".to_owned());
+    }
     table.to_string()
 }
 

@@ -9,6 +9,7 @@ pub mod listener;
 pub mod readiness;
 pub mod signals;
 pub mod tls;
+pub mod token;
 pub mod watch;
 
 mod activity;
@@ -42,6 +43,7 @@ use crate::server::watch::Watch;
 pub use body::BoxError;
 pub use config::{AdminConfig, Config, Limits, Listen, PublicUrl, TlsConfig};
 pub use tls::Tls;
+pub use token::{AdminToken, AdminTokenError};
 
 /// How often the certificate's files are looked at.
 const CERTIFICATE_POLL: Duration = Duration::from_secs(5);

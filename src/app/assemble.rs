@@ -8,7 +8,9 @@ use std::sync::Arc;
 use super::StartError;
 use crate::audit::{Audit, Output};
 use crate::cache::{MetadataCache, SignedUrls, SigningWindow};
+use crate::check::Checker;
 use crate::config::{ConfigError, Environment, Resolved, ResolvedConnection};
+use crate::console::InForce;
 use crate::gateway::Gateway;
 use crate::gateway::connection::Connection;
 use crate::gateway::decide::Delivery;
@@ -73,6 +75,18 @@ pub(super) async fn assemble(
         audit: audit.clone(),
         is_ready: Arc::new(move || ready.is_ready()),
     })
+}
+
+/// What the admin listener shows of it.
+pub(super) fn shown(
+    resolved: &Arc<Resolved>,
+    environment: &Environment,
+    metrics: &Metrics,
+    gateway: &Arc<Gateway>,
+) -> Result<InForce, ConfigError> {
+    let checker = Checker::new(Resolved::clone(resolved), environment, metrics.clone());
+    let checker = checker.map_err(|error| refused(resolved, &["gcs"], error))?;
+    Ok(InForce::new(Arc::clone(resolved), Arc::clone(gateway), checker))
 }
 
 /// The names that the gateway answers to; where nobody wrote one down, any.

@@ -46,7 +46,7 @@ fn admin_address(config: Option<PathBuf>, environment: Environment) -> Result<So
                 let address: SocketAddr = listen.parse().map_err(|_| {
                     Failure::configuration(format!("GSGATE_ADMIN__LISTEN: '{listen}' is no address with a port"))
                 })?;
-                AdminConfig { listen: address.into() }
+                AdminConfig { listen: address.into(), ..AdminConfig::default() }
             }
             None => AdminConfig::default(),
         },

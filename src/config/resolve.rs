@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use zeroize::Zeroizing;
 
 use super::{Config, ConfigError, Origin};
 use crate::audit::Output;
@@ -14,6 +15,7 @@ use crate::gateway::access::{self, Access, Demand};
 use crate::gateway::connection;
 use crate::gateway::cors::{self, Cors};
 use crate::gcs::credentials;
+use crate::server::AdminToken;
 use crate::telemetry::Causes;
 
 /// What browsers get unless a connection says otherwise: kept privately, asked about each time.
@@ -34,6 +36,8 @@ pub struct Resolved {
     pub default_access: Option<Access>,
     /// The default cross-origin rules.
     pub default_cors: Cors,
+    /// What the admin listener asks for; `None` only where it stands on loopback.
+    pub admin_token: Option<AdminToken>,
     /// All files that it was read from: a change in one of them is a change of the configuration.
     pub files: Vec<PathBuf>,
     /// The text of the configuration in force, without the places where secrets are.
@@ -87,8 +91,9 @@ pub(super) fn resolve(mut config: Config, origin: Origin, redacted: String) -> R
         .iter()
         .map(|(name, connection)| section.connection(name.as_str(), connection, &default_cors))
         .collect::<Result<_, _>>()?;
+    let admin_token = section.admin_token()?;
     let files = section.files();
-    Ok(Resolved { config, origin, connections, default_access, default_cors, files, redacted })
+    Ok(Resolved { config, origin, connections, default_access, default_cors, admin_token, files, redacted })
 }
 
 struct Section<'a> {
@@ -187,11 +192,32 @@ impl Section<'_> {
         })
     }
 
+    /// The admin listener's token; a listener that others can reach needs one.
+    fn admin_token(&self) -> Result<Option<AdminToken>, ConfigError> {
+        let admin = &self.config.admin;
+        let at = |last: &str, message: String| self.origin.error(key(&["admin", last]), message);
+        if let Some(file) = &admin.token_file {
+            let text = self.file(file).map(Zeroizing::new).map_err(|message| at("token_file", message))?;
+            let token = AdminToken::new(&text);
+            return token.map(Some).map_err(|error| at("token_file", format!("{}: {error}", file.display())));
+        }
+        match admin.listen.addresses().iter().find(|address| !address.ip().to_canonical().is_loopback()) {
+            None => Ok(None),
+            Some(address) => Err(at(
+                "listen",
+                format!(
+                    "{address} is not on loopback, so others can reach the page and the API; name a file with a token \
+                     in admin.token_file, or listen on 127.0.0.1"
+                ),
+            )),
+        }
+    }
+
     /// Every file that is read once, at load. Certificates are watched by the server, revoked links by the app; tokens'
     /// files are read at each refresh.
     fn files(&self) -> Vec<PathBuf> {
-        let Config { access, cors, links, gcs, credentials, connections, .. } = self.config;
-        let rules = [&access.ip_filter_file, &cors.file].into_iter().flatten();
+        let Config { admin, access, cors, links, gcs, credentials, connections, .. } = self.config;
+        let rules = [&access.ip_filter_file, &cors.file, &admin.token_file].into_iter().flatten();
         let own = connections.values().flat_map(|connection| {
             connection.ip_filter_file.iter().chain(connection.cors.iter().flat_map(|cors| &cors.file))
         });

@@ -19,6 +19,17 @@ pub enum Delivery {
     SignedUrl,
 }
 
+impl Delivery {
+    /// The word that stands in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Proxy => "proxy",
+            Self::SignedUrl => "signed-url",
+        }
+    }
+}
+
 /// How this request is delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {

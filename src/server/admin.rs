@@ -1,11 +1,9 @@
-//! The admin listener: health, metrics and the configuration in force, for the operator and the orchestrator.
+//! The admin listener's own pages: health and metrics, for the orchestrator and for Prometheus.
 //!
-//! It changes nothing, and it stands apart from the public listener so that a crowd there does not hide it.
+//! They change nothing and tell no secret, so that whoever reaches the listener may ask for them. The listener stands apart
+//! from the public one so that a crowd there does not hide it; what else it answers is the console's.
 //! `/healthz` and `/livez` say that the process lives; `/readyz` whether it should get requests.
 
-use std::sync::Arc;
-
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
@@ -23,17 +21,17 @@ const TEXT: &str = "text/plain; charset=utf-8";
 pub struct Admin {
     metrics: Metrics,
     readiness: Readiness,
-    config: Arc<ArcSwap<String>>,
 }
 
 impl Admin {
-    /// `config` is the configuration in force as text, redacted by whoever stores it.
-    pub fn new(metrics: Metrics, readiness: Readiness, config: Arc<ArcSwap<String>>) -> Self {
-        Self { metrics, readiness, config }
+    /// What they tell of.
+    pub fn new(metrics: Metrics, readiness: Readiness) -> Self {
+        Self { metrics, readiness }
     }
 
-    fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
-        let known = ["/healthz", "/livez", "/readyz", "/metrics", "/config"].contains(&path);
+    /// Answers by method and path alone.
+    pub fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
+        let known = ["/healthz", "/livez", "/readyz", "/metrics"].contains(&path);
         if known && method != Method::GET && method != Method::HEAD {
             let mut response = page(StatusCode::METHOD_NOT_ALLOWED, TEXT, "method not allowed\n");
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -47,7 +45,6 @@ impl Admin {
                 page(status, TEXT, format!("{ready}\n"))
             }
             "/metrics" => page(StatusCode::OK, metrics::CONTENT_TYPE, self.metrics.encode()),
-            "/config" => page(StatusCode::OK, TEXT, self.config.load().as_str().to_owned()),
             _ => page(StatusCode::NOT_FOUND, TEXT, "not found\n"),
         }
     }
@@ -79,14 +76,13 @@ mod tests {
     #[test]
     fn every_page_has_its_answer() {
         let readiness = Readiness::new();
-        let admin = Admin::new(Metrics::new(), readiness.clone(), Arc::new(ArcSwap::from_pointee("[log]\n".into())));
+        let admin = Admin::new(Metrics::new(), readiness.clone());
         for (method, path, status) in [
             (Method::GET, "/healthz", 200),
             (Method::HEAD, "/livez", 200),
             (Method::GET, "/readyz", 503),
             (Method::GET, "/metrics", 200),
-            (Method::GET, "/config", 200),
-            (Method::POST, "/config", 405),
+            (Method::POST, "/metrics", 405),
             (Method::GET, "/", 404),
             (Method::POST, "/nothing", 404),
         ] {

@@ -71,6 +71,10 @@ pub struct Limits {
 pub struct AdminConfig {
     /// Where the operator and the orchestrator connect.
     pub listen: Listen,
+    /// File with the token that the page, the API and the configuration ask for; needed unless all addresses are loopback.
+    pub token_file: Option<PathBuf>,
+    /// Names that the listener answers to without a token, besides `localhost` and addresses.
+    pub hosts: Vec<String>,
 }
 
 /// One address or several, at least one.
@@ -125,7 +129,7 @@ impl Default for Limits {
 
 impl Default for AdminConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)).into() }
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)).into(), token_file: None, hosts: Vec::new() }
     }
 }
 

@@ -12,6 +12,7 @@ mod access;
 mod audit;
 mod check;
 mod cli;
+mod console;
 mod cors;
 mod credentials;
 mod deliveries;

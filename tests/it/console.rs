@@ -1,0 +1,7 @@
+//! The operator's room: the HTTP API and the page on the admin listener.
+
+mod api;
+mod guard;
+mod openapi;
+mod schema;
+mod streams;
