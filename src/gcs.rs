@@ -11,13 +11,15 @@ mod client;
 mod config;
 mod error;
 mod token;
+mod wire;
 
 pub use client::{
-    Backoff, Billing, BucketRequest, BucketSettings, Client, ConnectorError, Custom, DeleteRequest, Depth, Description,
-    Detail, Expected, Form, ListPage, ListRequest, Listed, Read, ReadBody, ReadRequest, StatRequest, WriteRequest,
+    Backoff, Billing, BucketRequest, BucketSettings, Client, Custom, DeleteRequest, Depth, Description, Detail,
+    Expected, Form, ListPage, ListRequest, Listed, Read, ReadBody, ReadRequest, StatRequest, WriteRequest,
 };
 pub use config::{Config, Endpoint};
 pub use credentials::Credential;
 pub use error::{Error, Source};
 pub use sign::signer::Signer;
 pub use token::Token;
+pub use wire::ConnectorError;

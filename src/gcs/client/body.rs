@@ -12,7 +12,6 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use super::answer::{Form, Head};
 use super::call::{Call, Target};
@@ -21,6 +20,7 @@ use super::retry;
 use super::stall::Patience;
 use super::tally::Tally;
 use super::upstream::Upstream;
+use crate::gcs::wire::Incoming;
 use crate::gcs::{Credential, Error};
 use crate::object::{ByteRange, Span};
 

@@ -3,34 +3,21 @@
 //! Decides when a failed request is sent again: at once after a lost race with an idle connection's end or with a fresh
 //! token after 401, by the policy and within the budget otherwise, and never past the deadline. Never reads a good body.
 
-use std::error::Error as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper_util::client::legacy;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::{Instant, timeout_at};
 
 use super::budget::Budget;
 use super::call::Call;
-use super::connect::{Connector, ConnectorError, Wear};
 use super::outgoing::Outgoing;
 use super::queue::Queue;
 use super::refusal::{self, Refusal};
 use super::retry::{self, Backoff, Policy};
-use crate::gcs::{Config, Credential, Endpoint, Error, Token};
+use crate::gcs::wire::{self, Http, Incoming};
+use crate::gcs::{Config, ConnectorError, Credential, Endpoint, Error, Token};
 use crate::metrics::Metrics;
-
-/// Shorter than GCS keeps an idle connection, so that the end of one is rarely raced.
-const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
-/// Idle connections that are kept.
-const MAX_IDLE: usize = 256;
-/// Largest read, and so the largest piece of a body; also bounds the head of an answer.
-const READ_BUFFER: usize = 256 * 1024;
-/// GCS sends about 30.
-const MAX_HEADERS: usize = 128;
 
 /// GCS as it is reached: connections, limits and what is left of patience and budget.
 #[derive(Debug)]
@@ -41,7 +28,7 @@ pub(super) struct Upstream {
     pub(super) metrics: Metrics,
     pub(super) first_byte_timeout: Duration,
     pub(super) stall_timeout: Duration,
-    http: legacy::Client<Connector, Outgoing>,
+    http: Http,
     budget: Mutex<Budget>,
 }
 
@@ -68,13 +55,6 @@ impl From<Error> for Failure {
 
 impl Upstream {
     pub(super) fn new(config: &Config, metrics: Metrics, backoff: Backoff) -> Result<Self, ConnectorError> {
-        let http = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(config.max_in_flight.clamp(1, MAX_IDLE))
-            .http1_max_buf_size(READ_BUFFER)
-            .http1_max_headers(MAX_HEADERS)
-            .build(Connector::new(config)?);
         Ok(Self {
             endpoint: config.endpoint.clone(),
             queue: Queue::new(config.max_in_flight, metrics.clone()),
@@ -82,7 +62,7 @@ impl Upstream {
             metrics,
             first_byte_timeout: config.first_byte_timeout,
             stall_timeout: config.stall_timeout,
-            http,
+            http: Http::new(config)?,
             budget: Mutex::new(Budget::new(Instant::now())),
         })
     }
@@ -239,9 +219,6 @@ impl Upstream {
                 return Err(self.too_late().into());
             }
         };
-        if let Some(wear) = answer.extensions().get::<Wear>() {
-            wear.mark();
-        }
         self.metrics.upstream_request(call.operation, outcome(answer.status().as_u16()));
         let Some(refusal) = Refusal::of(&answer, SystemTime::now()) else { return Ok(answer) };
         let message = timeout_at(deadline, refusal::message(answer.into_body())).await.unwrap_or_default();
@@ -249,21 +226,14 @@ impl Upstream {
     }
 
     /// What a failure below HTTP means.
-    fn failure(&self, error: legacy::Error) -> Failure {
-        if error.is_connect() {
-            let authority = self.endpoint.authority().to_string();
-            return Error::Connect { authority, source: error.into() }.into();
+    fn failure(&self, error: wire::Error) -> Failure {
+        match error {
+            wire::Error::Connect(source) => {
+                Error::Connect { authority: self.endpoint.authority().to_string(), source }.into()
+            }
+            wire::Error::Malformed(malformed) => Error::Protocol(malformed.to_string()).into(),
+            wire::Error::Broken { source, worn } => Failure { error: Error::Broken(source.into()), worn },
         }
-        let parse = error.source().and_then(|cause| cause.downcast_ref::<hyper::Error>()).filter(|e| e.is_parse());
-        if let Some(parse) = parse {
-            return Error::Protocol(parse.to_string()).into();
-        }
-        let mut extras = http::Extensions::new();
-        if let Some(connection) = error.connect_info() {
-            connection.get_extras(&mut extras);
-        }
-        let worn = extras.get::<Wear>().is_some_and(Wear::is_worn);
-        Failure { error: Error::Broken(error.into()), worn }
     }
 
     fn too_late(&self) -> Error {

@@ -4,28 +4,24 @@
 //! slower than several of HTTP/1.1. Never decides what is sent.
 //! Follows <https://cloud.google.com/vpc/docs/configure-private-google-access> for `connect_to`.
 
-use std::future::Future;
-use std::io::{self, IoSlice};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
 use http::uri::{Authority, Scheme};
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
-use hyper_util::rt::TokioIo;
+use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CipherSuite, ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
 use tower_service::Service;
 
+use super::buffers::Buffers;
+use super::handshake;
+use super::link::Link;
 use crate::gcs::{Config, Endpoint, Source};
 
 /// Quiet connections are probed, so that a dead peer is noticed.
@@ -57,10 +53,12 @@ pub enum ConnectorError {
     Tls(#[source] rustls::Error),
 }
 
-/// Makes connections for the pool.
-#[derive(Clone, Debug)]
+/// Makes connections.
+#[derive(Debug)]
 pub(super) struct Connector {
-    connector: HttpsConnector<Via>,
+    via: Via,
+    authority: Authority,
+    tls: Arc<ClientConfig>,
     timeout: Duration,
 }
 
@@ -71,28 +69,32 @@ impl Connector {
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(KEEPALIVE));
         let to = config.connect_to.as_deref().map(address).transpose()?;
-        let tls = tls(&config.endpoint, config.ca_file.as_deref())?;
-        Ok(Self { connector: HttpsConnector::from((Via { tcp, to }, tls)), timeout: config.connect_timeout })
-    }
-}
-
-impl Service<Uri> for Connector {
-    type Response = Stream;
-    type Error = Source;
-    type Future = Pin<Box<dyn Future<Output = Result<Stream, Source>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Source>> {
-        self.connector.poll_ready(cx)
+        let tls = Arc::new(tls(&config.endpoint, config.ca_file.as_deref())?);
+        let authority = config.endpoint.authority().clone();
+        Ok(Self { via: Via { tcp, to }, authority, tls, timeout: config.connect_timeout })
     }
 
-    fn call(&mut self, target: Uri) -> Self::Future {
-        let connecting = self.connector.call(target);
+    /// Host and port of the endpoint.
+    pub(super) fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// Connects to where `target` is, within the time limit.
+    pub(super) async fn connect(&self, target: &Uri, buffers: Buffers) -> Result<Link, Source> {
         let timeout = self.timeout;
-        Box::pin(async move {
-            let late = |_| io::Error::new(io::ErrorKind::TimedOut, format!("not connected within {timeout:?}"));
-            let io = tokio::time::timeout(timeout, connecting).await.map_err(late)??;
-            Ok(Stream { io, wear: Wear::default() })
-        })
+        let late = |_| io::Error::new(io::ErrorKind::TimedOut, format!("not connected within {timeout:?}"));
+        tokio::time::timeout(timeout, self.open(target, buffers)).await.map_err(late)?
+    }
+
+    async fn open(&self, target: &Uri, buffers: Buffers) -> Result<Link, Source> {
+        let mut stream = self.via.clone().call(target.clone()).await?.into_inner();
+        if target.scheme() != Some(&Scheme::HTTPS) {
+            return Ok(Link::plain(stream, buffers));
+        }
+        let host = target.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        let name = ServerName::try_from(host.to_owned())?;
+        let keys = handshake::shake(&mut stream, Arc::clone(&self.tls), name).await?;
+        Ok(Link::secure(stream, buffers, keys))
     }
 }
 
@@ -122,65 +124,6 @@ impl Service<Uri> for Via {
     }
 }
 
-/// An open connection that knows whether it has carried an answer yet.
-#[derive(Debug)]
-pub(super) struct Stream {
-    io: MaybeHttpsStream<TokioIo<TcpStream>>,
-    wear: Wear,
-}
-
-/// Whether a connection has carried an answer: only then may its silence be the end of keep-alive.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Wear(Arc<AtomicBool>);
-
-impl Wear {
-    pub(super) fn mark(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn is_worn(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Connection for Stream {
-    fn connected(&self) -> Connected {
-        self.io.connected().extra(self.wear.clone())
-    }
-}
-
-impl Read for Stream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
-    }
-}
-
-impl Write for Stream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
-    }
-}
-
 /// `host:port`; the port may not be left out, as it would silently follow the endpoint's scheme.
 fn address(text: &str) -> Result<Authority, ConnectorError> {
     let authority = text.parse::<Authority>().ok().filter(|authority| {
@@ -207,6 +150,8 @@ fn tls(endpoint: &Endpoint, ca_file: Option<&Path>) -> Result<ClientConfig, Conn
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // The record layer is ours: see `records`.
+    config.enable_secret_extraction = true;
     Ok(config)
 }
 

@@ -1,0 +1,249 @@
+//! Heads: a request's as bytes, and an answer's read strictly.
+//!
+//! Pure. Decides where an answer's body ends. Where two readers could see two ends, there is no answer at all.
+//! Follows <https://www.rfc-editor.org/rfc/rfc9112#section-6.3>.
+
+use std::io::Write;
+
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, TRANSFER_ENCODING};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, Version, request, response};
+use http_body::Body;
+
+/// GCS sends about 30.
+const MAX_HEADERS: usize = 128;
+/// Far more than GCS sends.
+pub(super) const LONGEST: usize = 64 * 1024;
+
+/// Why an answer's head cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::gcs) enum Malformed {
+    /// No HTTP.
+    #[error("no HTTP/1 answer: {0}")]
+    Syntax(httparse::Error),
+    /// A head without end.
+    #[error("the head is longer than {LONGEST} bytes")]
+    TooLong,
+    /// More than one length, or none that is a number.
+    #[error("unusable Content-Length")]
+    Length,
+    /// Anything but `chunked` alone.
+    #[error("unusable Transfer-Encoding")]
+    Encoding,
+    /// Two ends of one body.
+    #[error("Content-Length together with Transfer-Encoding")]
+    TwoEnds,
+    /// Nobody asked for another protocol.
+    #[error("unasked switch of protocols")]
+    Switch,
+}
+
+/// Where a body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// After so many bytes.
+    Length(u64),
+    /// After the last chunk.
+    Chunked,
+    /// Where the connection does.
+    Close,
+}
+
+/// What a request's body needs to be told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sending {
+    Nothing,
+    Length(u64),
+    Chunked,
+}
+
+impl Sending {
+    /// Decides by what the body says of itself.
+    pub(super) fn of<B: Body>(method: &Method, body: &B) -> Self {
+        match body.size_hint().exact() {
+            Some(0) if [Method::GET, Method::HEAD, Method::DELETE].contains(method) => Self::Nothing,
+            Some(length) => Self::Length(length),
+            None => Self::Chunked,
+        }
+    }
+}
+
+/// An answer's head, how long it is in bytes, and what comes behind it.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) parts: response::Parts,
+    pub(super) length: usize,
+    pub(super) framing: Framing,
+    /// Whether the connection may carry another request afterwards.
+    pub(super) persistent: bool,
+}
+
+/// A request's head as it is sent. Names and values are legal by their types.
+pub(super) fn encode(head: &request::Parts, sending: Sending) -> Vec<u8> {
+    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    let authority = head.uri.authority().map_or("", |authority| authority.as_str());
+    let mut bytes = Vec::with_capacity(512 + target.len());
+    let mut line = |parts: [&[u8]; 4]| parts.into_iter().for_each(|part| bytes.extend_from_slice(part));
+    line([head.method.as_str().as_bytes(), b" ", target.as_bytes(), b" HTTP/1.1\r\n"]);
+    if !head.headers.contains_key(HOST) {
+        line([b"host", b": ", authority.as_bytes(), b"\r\n"]);
+    }
+    for (name, value) in &head.headers {
+        line([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+    }
+    match sending {
+        Sending::Nothing => {}
+        Sending::Length(length) => line([b"content-length: ", length.to_string().as_bytes(), b"\r\n", b""]),
+        Sending::Chunked => line([b"transfer-encoding: chunked\r\n", b"", b"", b""]),
+    }
+    line([b"\r\n", b"", b"", b""]);
+    bytes
+}
+
+/// A chunk as it is sent.
+pub(super) fn chunk(piece: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(piece.len() + 20);
+    // Writing to a vector does not fail.
+    let _ = write!(bytes, "{:x}\r\n", piece.len());
+    bytes.extend_from_slice(piece);
+    bytes.extend_from_slice(b"\r\n");
+    bytes
+}
+
+/// Reads the head at the beginning of `bytes`; `None` if it is not all there yet.
+pub(super) fn parse(bytes: &[u8], method: &Method) -> Result<Option<Answer>, Malformed> {
+    let mut lines = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut head = httparse::Response::new(&mut lines);
+    let length = match head.parse(bytes).map_err(Malformed::Syntax)? {
+        httparse::Status::Complete(length) => length,
+        httparse::Status::Partial if bytes.len() >= LONGEST => return Err(Malformed::TooLong),
+        httparse::Status::Partial => return Ok(None),
+    };
+    let mut answer = Response::new(());
+    *answer.status_mut() = head.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or_else(syntax)?;
+    *answer.version_mut() = if head.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
+    let headers = answer.headers_mut();
+    headers.reserve(head.headers.len());
+    for line in head.headers.iter() {
+        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| syntax())?;
+        headers.append(name, HeaderValue::from_bytes(line.value).map_err(|_| syntax())?);
+    }
+    let (parts, ()) = answer.into_parts();
+    let framing = framing(&parts, method)?;
+    let persistent = framing != Framing::Close && parts.version == Version::HTTP_11 && !says_close(&parts.headers);
+    Ok(Some(Answer { parts, length, framing, persistent }))
+}
+
+fn syntax() -> Malformed {
+    Malformed::Syntax(httparse::Error::Status)
+}
+
+fn framing(parts: &response::Parts, method: &Method) -> Result<Framing, Malformed> {
+    let (length, chunked) = (content_length(&parts.headers)?, is_chunked(&parts.headers)?);
+    match parts.status {
+        StatusCode::SWITCHING_PROTOCOLS => return Err(Malformed::Switch),
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => return Ok(Framing::Length(0)),
+        status if status.is_informational() || method == Method::HEAD => return Ok(Framing::Length(0)),
+        _ => {}
+    }
+    match (length, chunked) {
+        (Some(_), true) => Err(Malformed::TwoEnds),
+        (Some(length), false) => Ok(Framing::Length(length)),
+        (None, true) => Ok(Framing::Chunked),
+        (None, false) => Ok(Framing::Close),
+    }
+}
+
+fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
+    let mut values = headers.get_all(CONTENT_LENGTH).iter();
+    let Some(first) = values.next() else { return Ok(None) };
+    let digits = first.to_str().ok().filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
+    let length = digits.and_then(|digits| digits.parse().ok()).ok_or(Malformed::Length)?;
+    if values.next().is_some() { Err(Malformed::Length) } else { Ok(Some(length)) }
+}
+
+fn is_chunked(headers: &HeaderMap) -> Result<bool, Malformed> {
+    let mut values = headers.get_all(TRANSFER_ENCODING).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(false),
+        (Some(only), None) if only.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(true),
+        _ => Err(Malformed::Encoding),
+    }
+}
+
+fn says_close(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(CONNECTION).iter();
+    let mut options = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn read(head: &str) -> Result<(Framing, bool), Malformed> {
+        let answer = parse(head.as_bytes(), &Method::GET)?.expect("a whole head");
+        assert_eq!(answer.length, head.len());
+        Ok((answer.framing, answer.persistent))
+    }
+
+    #[test]
+    fn a_body_has_one_end_or_the_answer_is_none() {
+        for (headers, expected) in [
+            ("content-length: 5", Some((Framing::Length(5), true))),
+            ("Transfer-Encoding: Chunked", Some((Framing::Chunked, true))),
+            ("x: y", Some((Framing::Close, false))),
+            ("content-length: 5\r\nconnection: Keep-Alive, Close", Some((Framing::Length(5), false))),
+            ("content-length: 5\r\ncontent-length: 5", None),
+            ("content-length: 5, 5", None),
+            ("content-length: +5", None),
+            ("content-length:", None),
+            ("content-length: 99999999999999999999", None),
+            ("transfer-encoding: gzip, chunked", None),
+            ("transfer-encoding: chunked\r\ntransfer-encoding: chunked", None),
+            ("transfer-encoding: chunked\r\ncontent-length: 5", None),
+        ] {
+            let head = format!("HTTP/1.1 200 OK\r\n{headers}\r\n\r\n");
+            assert_eq!(read(&head).ok(), expected, "{headers}");
+        }
+        let old = read("HTTP/1.0 200 OK\r\ncontent-length: 5\r\n\r\n").expect("HTTP/1.0 is one");
+        assert_eq!(old, (Framing::Length(5), false));
+    }
+
+    #[test]
+    fn some_answers_never_have_a_body() {
+        for head in ["HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 304 Not Modified\r\ncontent-length: 7\r\n\r\n"] {
+            assert_eq!(read(head).expect("an answer"), (Framing::Length(0), true));
+        }
+        let head = b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n";
+        let answer = parse(head, &Method::HEAD).expect("an answer").expect("all of it");
+        assert_eq!(answer.framing, Framing::Length(0));
+        assert!(matches!(read("HTTP/1.1 101 Switching\r\n\r\n"), Err(Malformed::Switch)));
+    }
+
+    #[test]
+    fn a_head_may_come_in_pieces_but_not_for_ever() {
+        let head = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+        for end in 0..head.len() {
+            assert!(parse(&head[..end], &Method::GET).expect("so far").is_none(), "{end}");
+        }
+        let mut endless = b"HTTP/1.1 200 OK\r\nx: ".to_vec();
+        endless.resize(LONGEST, b'x');
+        assert!(matches!(parse(&endless, &Method::GET), Err(Malformed::TooLong)));
+        assert!(matches!(parse(b"SSH-2.0-x\r\n", &Method::GET), Err(Malformed::Syntax(_))));
+    }
+
+    #[test]
+    fn a_request_is_written_as_it_is() {
+        let request =
+            Request::get("http://127.0.0.1:9000/storage/v1/b/b/o/a%2Fb?alt=media").header("range", "bytes=0-");
+        let (head, ()) = request.body(()).expect("legal").into_parts();
+        let bytes = encode(&head, Sending::Nothing);
+        let expected =
+            "GET /storage/v1/b/b/o/a%2Fb?alt=media HTTP/1.1\r\nhost: 127.0.0.1:9000\r\nrange: bytes=0-\r\n\r\n";
+        assert_eq!(String::from_utf8_lossy(&bytes), expected);
+        assert!(encode(&head, Sending::Length(7)).ends_with(b"content-length: 7\r\n\r\n"));
+        assert_eq!(chunk(&[b'x'; 17]), b"11\r\nxxxxxxxxxxxxxxxxx\r\n");
+    }
+}
