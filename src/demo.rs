@@ -50,6 +50,8 @@ pub struct Settings<'a> {
     pub key_file: &'a str,
     /// The origin of the page.
     pub page_origin: &'a str,
+    /// The origin of the operator's page, where it is known; it may read texts, too.
+    pub console_origin: Option<&'a str>,
     /// Whether the user's own folder is served, too.
     pub folder: bool,
     /// Whether the page may read the gateway's answers.
@@ -63,11 +65,13 @@ impl Settings<'_> {
             PageCors::Allowed => self.page_origin,
             PageCors::Refused => "https://elsewhere.example",
         };
-        let [listen, admin, storage, key, origin] =
-            [self.listen, self.admin_listen, self.storage, self.key_file, origin].map(toml::Value::from);
+        let origins: Vec<_> = [Some(origin), self.console_origin].into_iter().flatten().collect();
+        let [listen, admin, storage, key] =
+            [self.listen, self.admin_listen, self.storage, self.key_file].map(toml::Value::from);
+        let origins = toml::Value::from(origins);
         let mut text = format!(
             "[server]\nlisten = {listen}\n\n[admin]\nlisten = {admin}\n\n[access]\nallow = \"anyone\"\n\n\
-             [cors]\norigins = [{origin}]\nexpose_headers = [{EXPOSED}]\n\n[gcs]\nendpoint = {storage}\n\n\
+             [cors]\norigins = {origins}\nexpose_headers = [{EXPOSED}]\n\n[gcs]\nendpoint = {storage}\n\n\
              [credentials.default]\nsource = \"file\"\npath = {key}\n"
         );
         let connections = [("proxy", "proxy"), ("signed", "signed-url"), ("auto", "auto")].map(|(name, delivery)| {
@@ -98,12 +102,14 @@ mod tests {
             storage: "http://127.0.0.1:3",
             key_file: "C:\\keys\\demo.json",
             page_origin: "http://127.0.0.1:4",
+            console_origin: Some("http://127.0.0.1:2"),
             folder: true,
             cors: PageCors::Allowed,
         };
         let config: toml::Table = settings.to_toml().parse().expect("TOML");
         assert_eq!(config["credentials"]["default"]["path"].as_str(), Some(settings.key_file));
         assert_eq!(config["cors"]["origins"][0].as_str(), Some(settings.page_origin));
+        assert_eq!(config["cors"]["origins"][1].as_str(), settings.console_origin);
         for name in CONNECTIONS {
             assert_eq!(config["connections"][name]["uri"].as_str(), Some("gs://demo-media/"));
         }

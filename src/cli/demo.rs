@@ -59,17 +59,16 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 fn greeting(demo: &Demo, options: &Options) -> String {
-    let Demo { gateway, page, .. } = demo;
+    let Demo { gateway, page, console, .. } = demo;
     let mut text = format!(
         "gsgate demo: sample media in an embedded GCS, a gateway in front of it, a page on another origin.\n\n  \
            page     {page}\n  \
            gateway  {gateway}\n  \
-           admin    http://{}/metrics\n\n\
+           console  {console}  the operator's page: test, preview, manifests, figures\n\n\
          Try:\n  \
            curl -i {gateway}/proxy/images/crossing.jpg -o /dev/null\n  \
            curl -i -H 'Range: bytes=0-99' -H 'Origin: {page}' {gateway}/auto/video/a%20drive.mp4 -o /dev/null\n  \
-           curl -i {gateway}/signed/images/night.jpg\n",
-        options.admin_listen
+           curl -i {gateway}/signed/images/night.jpg\n"
     );
     if options.objects > 0 {
         text = text + "\nstorage " + &demo.scenery.storage.endpoint() + "\n";

@@ -12,6 +12,8 @@ use super::answer::{Body, full};
 const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
 const HTML: &str = "text/html; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
 
 /// One file of the page.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,8 +27,17 @@ const fn file(path: &'static str, content_type: &'static str, text: &'static str
     File { path, content_type, text }
 }
 
-static FILES: [File; 2] = [
+static FILES: [File; 11] = [
     file("/", HTML, include_str!("page/index.html")),
+    file("/page/page.css", STYLE, include_str!("page/page.css")),
+    file("/page/page.js", SCRIPT, include_str!("page/page.js")),
+    file("/page/api.js", SCRIPT, include_str!("page/api.js")),
+    file("/page/build.js", SCRIPT, include_str!("page/build.js")),
+    file("/page/connections.js", SCRIPT, include_str!("page/connections.js")),
+    file("/page/check.js", SCRIPT, include_str!("page/check.js")),
+    file("/page/preview.js", SCRIPT, include_str!("page/preview.js")),
+    file("/page/manifest.js", SCRIPT, include_str!("page/manifest.js")),
+    file("/page/figures.js", SCRIPT, include_str!("page/figures.js")),
     file("/page/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
 ];
 

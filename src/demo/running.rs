@@ -70,6 +70,8 @@ pub struct Demo {
     pub gateway: String,
     /// The page's URL.
     pub page: String,
+    /// The URL of the operator's page.
+    pub console: String,
     /// All the rest.
     pub scenery: Scenery,
 }
@@ -87,25 +89,29 @@ impl Demo {
         };
         fill(&storage, options)?;
         let key = key_file(&storage)?;
+        let known = (options.admin_listen.port() != 0).then_some(options.admin_listen);
+        let console_origin = known.map(|address| format!("http://{address}"));
         let settings = Settings {
             listen: &options.listen.to_string(),
             admin_listen: &options.admin_listen.to_string(),
             storage: &storage.endpoint(),
             key_file: &key.path().display().to_string(),
             page_origin: &page_url,
+            console_origin: console_origin.as_deref(),
             folder: options.data.is_some(),
             cors: options.cors,
         };
         let app = App::build(Source::text("demo", settings.to_toml(), Environment::default())).await?;
         let address = app.public_addrs().first().copied().unwrap_or(options.listen);
         let gateway = format!("http://{address}");
+        let console = format!("http://{}", app.admin_addrs().first().copied().unwrap_or(options.admin_listen));
         let origins = Origins { gateway: gateway.clone(), storage: storage.endpoint() };
         let server = PageServer::on(page, &origins, &CONNECTIONS).map_err(page_error)?;
         let page_task = tokio::spawn(async move {
             server.run().await;
         });
         let scenery = Scenery { _page: Task(page_task), _key: key, storage };
-        Ok(Self { app, gateway, page: page_url, scenery })
+        Ok(Self { app, gateway, page: page_url, console, scenery })
     }
 }
 

@@ -3,5 +3,8 @@
 mod api;
 mod guard;
 mod openapi;
+mod page;
+mod page_rig;
+mod page_tools;
 mod schema;
 mod streams;

@@ -29,6 +29,7 @@ pub struct Browser {
     session: String,
     last_id: u64,
     loaded: bool,
+    downloaded: bool,
     console: Vec<String>,
     _process: Child,
     _profile: TempDir,
@@ -65,6 +66,7 @@ impl Browser {
             session: String::new(),
             last_id: 0,
             loaded: false,
+            downloaded: false,
             console: Vec::new(),
             _process: process,
             _profile: profile,
@@ -128,10 +130,44 @@ impl Browser {
         self.call("Emulation.setEmulatedMedia", media).await;
     }
 
+    /// Presses and releases a key: `Tab`, `Enter`, ` `, or a letter.
+    pub async fn press(&mut self, key: &str) {
+        let (code, text) = match key {
+            "Tab" => (9, ""),
+            "Enter" => (13, "\r"),
+            " " => (32, " "),
+            letter => (0, letter),
+        };
+        let down = json!({ "type": "keyDown", "key": key, "code": key, "text": text, "windowsVirtualKeyCode": code });
+        self.call("Input.dispatchKeyEvent", down).await;
+        let up = json!({ "type": "keyUp", "key": key, "code": key, "windowsVirtualKeyCode": code });
+        self.call("Input.dispatchKeyEvent", up).await;
+    }
+
+    /// Lets files be saved in a folder; see [`Browser::downloaded`].
+    pub async fn save_in(&mut self, folder: &Path) {
+        let behaviour = json!({ "behavior": "allow", "downloadPath": folder });
+        self.call("Page.setDownloadBehavior", behaviour).await;
+    }
+
+    /// Waits until the file that the page saves is there.
+    pub async fn downloaded(&mut self) {
+        timeout(PATIENCE, async {
+            while !std::mem::take(&mut self.downloaded) {
+                let event = self.receive().await;
+                self.note(&event);
+            }
+        })
+        .await
+        .unwrap_or_else(|_| panic!("nothing was downloaded within {PATIENCE:?}"));
+    }
+
     /// Writes a PNG of the whole page to `path`.
     pub async fn screenshot(&mut self, path: &Path) {
-        let answer =
-            self.call("Page.captureScreenshot", json!({ "format": "png", "captureBeyondViewport": true })).await;
+        let size = self.call("Page.getLayoutMetrics", json!({})).await["cssContentSize"].take();
+        let clip = json!({ "x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1 });
+        let whole = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
+        let answer = self.call("Page.captureScreenshot", whole).await;
         let picture = STANDARD.decode(answer["data"].as_str().expect("a picture")).expect("base64");
         std::fs::write(path, picture).expect("the screenshot can be written");
     }
@@ -181,6 +217,7 @@ impl Browser {
         let parameters = &event["params"];
         match event["method"].as_str() {
             Some("Page.loadEventFired") => self.loaded = true,
+            Some("Page.downloadProgress") => self.downloaded |= parameters["state"] == "completed",
             Some("Runtime.consoleAPICalled") => {
                 let words = parameters["args"].as_array().into_iter().flatten();
                 let words: Vec<_> = words.map(|word| word["value"].to_string()).collect();
