@@ -16,6 +16,7 @@ mod activity;
 mod body;
 mod config;
 mod connection;
+mod protocol;
 mod proxy_protocol;
 mod refusal;
 mod request_head;

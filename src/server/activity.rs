@@ -69,6 +69,7 @@ struct State {
     /// The last bytes that came: a head ends with an empty line.
     tail: [u8; 3],
     stage: Stage,
+    output: Output,
     /// By order of arrival; HTTP/2 bounds it by its streams, HTTP/1 by one.
     in_flight: BTreeMap<u64, Flight>,
     begun: u64,
@@ -84,12 +85,25 @@ struct Flight {
     cut: CancellationToken,
 }
 
+/// What is known of the bytes on their way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Output {
+    /// The socket took all that it was given.
+    Flows,
+    /// The socket did not take the last bytes.
+    HeldBack,
+    /// There will be no more.
+    Closed,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     /// No request yet.
     Fresh,
     /// HTTP/1: bytes on the socket belong to the one request.
     Single,
+    /// HTTP/1, and the last request announced content: what follows on the socket may be the rest of it.
+    Burdened,
     /// HTTP/2: bytes on the socket may be pings, and prove nothing.
     Multiplexed,
 }
@@ -102,6 +116,7 @@ impl Activity {
             reading: None,
             tail: [0; 3],
             stage: Stage::Fresh,
+            output: Output::Flows,
             in_flight: BTreeMap::new(),
             begun: 0,
         };
@@ -120,10 +135,25 @@ impl Activity {
 
     pub(super) fn wrote(&self, now: Instant) {
         self.change(|state| {
-            if state.stage == Stage::Single {
+            if matches!(state.stage, Stage::Single | Stage::Burdened) {
                 state.since = now;
             }
         });
+    }
+
+    pub(super) fn output(&self, output: Output) {
+        self.change(|state| state.output = output);
+    }
+
+    /// Since when nothing at all is under way between two requests of HTTP/1, in neither direction.
+    pub(super) fn rests_since(&self) -> Option<Instant> {
+        self.change(|state| {
+            let rests = state.stage == Stage::Single
+                && state.output == Output::Flows
+                && state.in_flight.is_empty()
+                && state.reading.is_none();
+            rests.then_some(state.since)
+        })
     }
 
     pub(super) fn deadline(&self, limits: &Limits, now: Instant) -> Deadline {
@@ -201,7 +231,11 @@ impl Progress {
 
 impl State {
     fn begin(&mut self, multiplexed: bool, content: bool, now: Instant) -> u64 {
-        self.stage = if multiplexed { Stage::Multiplexed } else { Stage::Single };
+        self.stage = match (multiplexed, content) {
+            (true, _) => Stage::Multiplexed,
+            (false, true) => Stage::Burdened,
+            (false, false) => Stage::Single,
+        };
         if multiplexed || content {
             self.reading = None;
         }

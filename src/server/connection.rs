@@ -16,8 +16,6 @@ use http::{Method, Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -26,22 +24,13 @@ use tokio_util::sync::CancellationToken;
 use crate::metrics::{Held, Metrics};
 use crate::server::activity::{Activity, Deadline, Exchange, Overdue};
 use crate::server::body::Outgoing;
+use crate::server::protocol::Protocol;
 use crate::server::socket::Socket;
 use crate::server::streams::Streams;
 use crate::server::{Config, Limits, Peer, Service, Tls, proxy_protocol, refusal, request_head};
 
-/// Largest head and write buffer of an HTTP/1 connection; the least that holds a target and headers at their limits.
-const HTTP1_BUFFER: usize = 64 * 1024;
-const HTTP2_STREAMS: u32 = 100;
-const HTTP2_HEADERS: u32 = 32 * 1024;
-/// Clients have nothing to upload.
-const HTTP2_RECEIVE_WINDOW: u32 = 64 * 1024;
-/// Bytes of one stream that wait for the client.
-const HTTP2_SEND_BUFFER: usize = 64 * 1024;
-/// Streams that a client may open and reset before we take them, and that may fail by its own fault.
-const HTTP2_RESETS: usize = 20;
-const HTTP2_ERRORS: usize = 100;
-const HTTP2_PING: Duration = Duration::from_secs(20);
+/// How long a connection rests before it lets go of all memory that it can do without.
+const REST: Duration = Duration::from_secs(1);
 /// How long a connection that has just come, or has begun a request, is waited for when the server ends.
 const LAST_REQUEST: Duration = Duration::from_secs(1);
 
@@ -87,9 +76,13 @@ impl<S: Service> Shared<S> {
             }
         }
         let activity = Activity::new(opened);
-        let Some(tls) = &self.tls else { return self.drive(stream, peer, activity).await };
-        match timeout_at(deadline, tls.acceptor().accept(stream)).await {
-            Ok(Ok(stream)) => self.drive(stream, peer, activity).await,
+        let Some(tls) = &self.tls else {
+            let socket = Box::new(Socket::new(stream, activity.clone()));
+            return self.drive(socket, peer, activity).await;
+        };
+        let accepted = timeout_at(deadline, tls.acceptor().accept(stream)).await;
+        match accepted.map(|accepted| accepted.map(|stream| Box::new(Socket::new(stream, activity.clone())))) {
+            Ok(Ok(socket)) => self.drive(socket, peer, activity).await,
             Ok(Err(error)) => {
                 tracing::debug!(peer = %peer.address, %error, "TLS handshake failed");
                 self.metrics.connection_refused("tls");
@@ -115,31 +108,29 @@ impl<S: Service> Shared<S> {
         }
     }
 
-    async fn drive<T>(&self, stream: T, peer: Peer, activity: Activity)
+    async fn drive<T>(&self, socket: Box<Socket<T>>, peer: Peer, activity: Activity)
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let socket = TokioIo::new(Socket::new(stream, activity.clone()));
         let service = service_fn(|request: Request<Incoming>| {
             let multiplexed = request.version() == Version::HTTP_2;
             let exchange = activity.begin(multiplexed, !request.body().is_end_stream(), Instant::now());
             let service = self.service.clone();
             async move { Ok::<_, Infallible>(answer(service, request, peer, exchange).await) }
         });
-        let http = http(Streams::new(activity.clone()));
-        let mut connection = pin!(http.serve_connection(socket, service));
+        let mut protocol = Protocol::new(socket, service, Streams::new(activity.clone()));
         let mut leave = pin!(self.leave.cancelled());
         let mut alarm = pin!(sleep_until(Instant::now() + self.config.limits.header_timeout));
         let mut course = Course::Open;
         loop {
             let event = poll_fn(|cx| {
-                if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+                if let Poll::Ready(result) = protocol.poll(cx) {
                     return Poll::Ready(Event::Ended(result.err()));
                 }
                 if course == Course::Open && leave.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Event::Leave);
                 }
-                let due = course.deadline(&activity, &self.config.limits, Instant::now()).at;
+                let due = course.look_at(&activity, &self.config.limits, protocol.is_http1());
                 if due < alarm.deadline() {
                     alarm.as_mut().reset(due);
                 }
@@ -151,6 +142,12 @@ impl<S: Service> Shared<S> {
                 Event::Ended(error) => return self.ended(error, peer),
                 Event::Leave => course = Course::Leaving(now + LAST_REQUEST),
                 Event::Alarm => {}
+            }
+            if course == Course::Open
+                && protocol.is_http1()
+                && activity.rests_since().is_some_and(|at| at + REST <= now)
+            {
+                protocol.rest();
             }
             let deadline = course.deadline(&activity, &self.config.limits, now);
             match deadline.overdue.filter(|_| deadline.at <= now) {
@@ -164,7 +161,7 @@ impl<S: Service> Shared<S> {
                 None => {}
             }
             if course.is_over(&activity, now) {
-                connection.as_mut().graceful_shutdown();
+                protocol.graceful_shutdown();
                 course = Course::Closing(now + self.config.limits.header_timeout);
             }
             alarm.as_mut().reset(course.deadline(&activity, &self.config.limits, now).at);
@@ -213,7 +210,15 @@ impl Course {
         matches!(self, Self::Leaving(until) if now >= until || !activity.expects_request())
     }
 
-    /// When to look again.
+    /// When to look again, if it is not before; `awake` says whether there is something to let go of.
+    fn look_at(self, activity: &Activity, limits: &Limits, awake: bool) -> Instant {
+        let deadline = self.deadline(activity, limits, Instant::now());
+        let idle = awake && self == Self::Open && deadline.overdue == Some(Overdue::Idle);
+        let rest = if idle { activity.rests_since() } else { None };
+        rest.map_or(deadline.at, |since| deadline.at.min(since + REST))
+    }
+
+    /// When something is overdue.
     fn deadline(self, activity: &Activity, limits: &Limits, now: Instant) -> Deadline {
         let deadline = activity.deadline(limits, now);
         match self {
@@ -253,22 +258,4 @@ where
         response.headers_mut().entry(CONTENT_LENGTH).or_insert(length.into());
     }
     response.map(Outgoing::withheld)
-}
-
-fn http(streams: Streams) -> auto::Builder<Streams> {
-    let mut http = auto::Builder::new(streams);
-    // hyper's own header timeout cannot tell a slow head from an idle connection, see `activity`.
-    http.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HTTP1_BUFFER).writev(true);
-    http.http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(HTTP2_STREAMS)
-        .max_header_list_size(HTTP2_HEADERS)
-        .initial_stream_window_size(HTTP2_RECEIVE_WINDOW)
-        .initial_connection_window_size(HTTP2_RECEIVE_WINDOW)
-        .max_send_buf_size(HTTP2_SEND_BUFFER)
-        .max_pending_accept_reset_streams(HTTP2_RESETS)
-        .max_local_error_reset_streams(HTTP2_ERRORS)
-        .keep_alive_interval(HTTP2_PING)
-        .keep_alive_timeout(HTTP2_PING);
-    http
 }

@@ -8,10 +8,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::server::activity::Activity;
+use crate::server::activity::{Activity, Output};
 
 /// How long a closed connection goes on reading.
 const LINGER: Duration = Duration::from_secs(1);
@@ -22,25 +23,49 @@ const LINGER_BYTES: usize = 512 * 1024;
 pub(super) struct Socket<T> {
     stream: T,
     activity: Activity,
+    /// Was read, and noted, before; comes first.
+    unread: Bytes,
+    /// The stream did not take the last bytes.
+    held_back: bool,
     closing: Option<Pin<Box<Sleep>>>,
     forgotten: usize,
 }
 
 impl<T> Socket<T> {
     pub(super) fn new(stream: T, activity: Activity) -> Self {
-        Self { stream, activity, closing: None, forgotten: 0 }
+        Self { stream, activity, unread: Bytes::new(), held_back: false, closing: None, forgotten: 0 }
     }
 
-    fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    /// Takes bytes back, to be read once more.
+    pub(super) fn unread(&mut self, bytes: Bytes) {
+        self.unread = bytes;
+    }
+
+    fn wrote(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if matches!(result, Poll::Ready(Ok(1..))) {
             self.activity.wrote(Instant::now());
         }
+        self.flows(result.is_ready());
         result
+    }
+
+    /// Notes whether the stream takes what it is given.
+    fn flows(&mut self, flows: bool) {
+        if self.held_back == flows {
+            self.held_back = !flows;
+            self.activity.output(if flows { Output::Flows } else { Output::HeldBack });
+        }
     }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Socket<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.unread.is_empty() {
+            let count = buf.remaining().min(self.unread.len());
+            buf.put_slice(&self.unread[..count]);
+            self.unread.advance(count);
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
@@ -70,12 +95,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let result = Pin::new(&mut self.stream).poll_flush(cx);
+        self.flows(result.is_ready());
+        result
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.closing.is_none() {
+            this.activity.output(Output::Closed);
             ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
         }
         let closing = this.closing.get_or_insert_with(|| Box::pin(sleep(LINGER)));
@@ -91,5 +119,55 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<T> {
                 Ok(()) | Err(_) => return Poll::Ready(Ok(())),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// A connection that has answered one request, and the client's end of it.
+    fn answered(content: bool) -> (Activity, Socket<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
+        let (client, server) = tokio::io::duplex(8);
+        let activity = Activity::new(Instant::now());
+        drop(activity.begin(false, content, Instant::now()));
+        (activity.clone(), Socket::new(server, activity), client)
+    }
+
+    #[tokio::test]
+    async fn a_connection_rests_once_the_client_has_taken_all() {
+        let (activity, mut socket, mut client) = answered(false);
+        assert!(activity.rests_since().is_some());
+        let (sent, ()) = tokio::join!(socket.write_all(b"more than eight"), async {
+            assert!(activity.rests_since().is_none(), "the client has not taken all");
+            client.read_exact(&mut [0; 15]).await.unwrap();
+        });
+        sent.unwrap();
+        assert!(activity.rests_since().is_some());
+        client.write_all(b"GET").await.unwrap();
+        socket.read_exact(&mut [0; 3]).await.unwrap();
+        assert!(activity.rests_since().is_none(), "a head has begun");
+    }
+
+    #[tokio::test]
+    async fn a_connection_does_not_rest_that_closes_or_may_still_get_content() {
+        let (activity, _socket, _client) = answered(true);
+        assert!(activity.rests_since().is_none());
+        let (activity, mut socket, client) = answered(false);
+        drop(client);
+        socket.shutdown().await.unwrap();
+        assert!(activity.rests_since().is_none());
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_back_comes_first() {
+        let (_activity, mut socket, mut client) = answered(false);
+        socket.unread(Bytes::from_static(b"abc"));
+        client.write_all(b"def").await.unwrap();
+        let mut bytes = [0; 6];
+        socket.read_exact(&mut bytes).await.unwrap();
+        assert_eq!(&bytes, b"abcdef");
     }
 }
