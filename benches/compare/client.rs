@@ -52,11 +52,11 @@ impl Connection {
         Ok(Self { stream, buffer: vec![0; buffer] })
     }
 
-    /// Sends a request and reads the whole answer; `piece` sees each piece of the body with its place.
+    /// Sends a request and reads the whole answer; `piece` sees the head, and each piece of the body with its place.
     pub(crate) async fn exchange(
         &mut self,
         request: &[u8],
-        mut piece: impl FnMut(u64, &[u8]) -> anyhow::Result<()>,
+        mut piece: impl FnMut(Head, u64, &[u8]) -> anyhow::Result<()>,
     ) -> anyhow::Result<Head> {
         self.stream.write_all(request).await?;
         self.stream.flush().await?;
@@ -73,13 +73,13 @@ impl Connection {
         };
         let head = Head::parse(&self.buffer[..end])?;
         let mut place = (filled - end) as u64;
-        piece(0, &self.buffer[end..filled])?;
+        piece(head, 0, &self.buffer[end..filled])?;
         while place < head.length {
             let read = self.stream.read(&mut self.buffer).await?;
             if read == 0 {
                 bail!("the body ended after {place} of {} bytes", head.length);
             }
-            piece(place, &self.buffer[..read])?;
+            piece(head, place, &self.buffer[..read])?;
             place += read as u64;
         }
         if place != head.length {

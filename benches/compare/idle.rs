@@ -42,7 +42,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     for _ in 0..arguments.connections {
         connections.push(used(&target, &plan, &mut random).await?);
     }
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
     let after = watch::memory(&arguments.watch, "VmRSS");
     println!("{}", json!({"connections": arguments.connections, "before_kib": before, "after_kib": after}));
     drop(connections);
@@ -51,6 +51,6 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 async fn used(target: &Target, plan: &Plan, random: &mut fastrand::Rng) -> anyhow::Result<Connection> {
     let mut connection = Connection::with_buffer(target, BUFFER).await?;
-    connection.exchange(&plan.next(random).request, |_, _| Ok(())).await?;
+    connection.exchange(&plan.next(random).request, |_, _, _| Ok(())).await?;
     Ok(connection)
 }

@@ -33,7 +33,7 @@ enum Order {
     Fresh(u64),
     /// A part of the only one.
     Parts(u64),
-    /// By popularity: the share of all requests that go to the first so many.
+    /// Each once, then by popularity: the share of all requests that go to the first so many.
     Zipf(Vec<f64>),
     Rotate(u64),
 }
@@ -73,6 +73,15 @@ impl Plan {
         self.asked.load(Ordering::Relaxed)
     }
 
+    /// How many objects are asked for again and again.
+    pub(crate) fn objects(&self) -> Option<u64> {
+        match &self.order {
+            Order::Zipf(shares) => Some(shares.len() as u64 + 1),
+            Order::Rotate(objects) => Some(*objects),
+            Order::Fresh(_) | Order::Parts(_) => None,
+        }
+    }
+
     pub(crate) fn next(&self, random: &mut fastrand::Rng) -> Ask {
         let turn = self.asked.fetch_add(1, Ordering::Relaxed);
         let (mut first, mut length) = (0, self.size);
@@ -82,6 +91,8 @@ impl Plan {
                 (first, length) = (random.u64(..=self.size - part), *part);
                 1
             }
+            // There is an object more than there are shares.
+            Order::Zipf(shares) if turn <= shares.len() as u64 => turn,
             Order::Zipf(shares) => {
                 let draw = random.f64();
                 shares.partition_point(|share| *share < draw) as u64

@@ -39,7 +39,7 @@ def streams(name, way, size, connections, must, aim):
 
 
 def hot(name, way, must, aim):
-    return Scenario(name, way, 100_000, folder="hot", more=("--zipf", "2000"), warm=2.0,
+    return Scenario(name, way, 100_000, folder="hot", more=("--zipf", "2000"),
                     without=("nginx-unbuffered",), must=must, aim=aim)
 
 

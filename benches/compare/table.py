@@ -58,22 +58,28 @@ def show(results, scenarios):
         if scenario.kind == "idle":
             show_idle(peers)
             continue
-        print("  peer                     req/s    GiB/s   p50 ms   p99 ms   us/req    s/GiB peak MiB   up/req"
+        print("  peer                     req/s    GiB/s   p50 ms   p99 ms   us/req    s/GiB peak MiB   up/ask"
               "   | CPU/nginx  req/nginx  req/direct   (CPU of each round)")
         direct = median(peers["direct"], speed) if "direct" in peers else None
         for peer, found in sorted(peers.items()):
             base = of_nginx(peers, cpu, min)
             rounds = " ".join(f"{cpu(one):.3g}" for one in found if cpu(one) is not None)
+            flow = speed if any(one["bytes"] for one in found) else rate
             print(f"  {peer:20}", number(median(found, rate), 0), number(median(found, speed), 2, 8),
                   number(median(found, lambda one: one["p50_us"] / 1000), 2, 8),
                   number(median(found, lambda one: one["p99_us"] / 1000), 2, 8),
                   number(median(found, cpu_per_request), 1, 8), number(median(found, cpu_per_gib), 3, 8),
                   number(median(found, lambda one: one["peak_kib"] / 1024), 1, 8),
-                  number(median(found, lambda one: one["upstream"] / one["asked"]), 3, 8), "  |",
+                  number(median(found, lambda one: one["upstream"] / (one["objects"] or one["asked"])), 3, 8), "  |",
                   number(ratio(median(found, cpu), base)),
-                  number(ratio(median(found, speed), of_nginx(peers, speed, max)), 2, 10),
+                  number(ratio(median(found, flow), of_nginx(peers, flow, max)), 2, 10),
                   number(ratio(median(found, speed), direct), 2, 11), f"  ({rounds})")
     summary(results, scenarios)
+
+
+NOTE = """us/req, s/GiB: CPU of the proxy (for direct: of the origin). p50, p99: under full load, or from when a request was due
+where the rate was fixed. up/ask: requests to the origin per request, or per object where they are asked for repeatedly.
+CPU/nginx, req/nginx: against the better of nginx's two ways."""
 
 
 def show_idle(peers):
@@ -83,7 +89,7 @@ def show_idle(peers):
 
 
 def summary(results, scenarios):
-    print("\nCPU of gsgate as a ratio to nginx's better way\n  scenario          must    aim   seen")
+    print(f"\n{NOTE}\n\nCPU of gsgate as a ratio to nginx's better way\n  scenario          must    aim   seen")
     for scenario in scenarios:
         peers = results[scenario.name]
         if "gsgate" not in peers or scenario.kind == "idle":
