@@ -6,6 +6,7 @@
 mod check;
 mod demo;
 mod health;
+mod link;
 mod serve;
 mod sign;
 mod tasks;
@@ -38,6 +39,8 @@ enum Command {
     Check(check::Arguments),
     /// Print a V4 signed URL for an object.
     Sign(sign::Arguments),
+    /// Print URLs that carry the right to read, or make a key for them.
+    Link(link::Arguments),
     /// Write a manifest of a connection's objects for an annotation tool.
     Tasks(tasks::Arguments),
     /// Ask a running gateway whether it is healthy; for container health checks.
@@ -111,6 +114,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
         Command::Demo(arguments) => block_on(demo::run(arguments)),
         Command::Check(arguments) => block_on(check::run(arguments, environment)),
         Command::Sign(arguments) => block_on(sign::run(arguments, environment)),
+        Command::Link(arguments) => block_on(link::run(arguments, environment)),
         Command::Tasks(arguments) => block_on(tasks::run(arguments, environment)),
         Command::Health(arguments) => block_on(health::run(arguments, environment)),
     };

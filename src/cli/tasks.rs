@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::link::terms::TermsArguments;
 use super::{ConfigArgument, Failure};
 use crate::app::Source;
 use crate::config::{ConfigError, Environment, Resolved, ResolvedConnection};
@@ -36,6 +37,11 @@ pub(super) struct Arguments {
     /// Keep gs:// URIs in place of the gateway's URLs.
     #[arg(long)]
     gs_uri: bool,
+    /// Put a link into each URL: whoever has the manifest may read its objects.
+    #[arg(long, conflicts_with = "gs_uri")]
+    link: bool,
+    #[command(flatten)]
+    terms: TermsArguments,
     /// Whether each object is a task, or defines tasks.
     #[arg(long, value_enum, default_value_t = Import::Files)]
     import: Import,
@@ -67,6 +73,9 @@ impl Arguments {
 
     /// What clap cannot know.
     fn check(&self) -> Result<(), Failure> {
+        if self.terms.is_given() && !self.link {
+            return Err(Failure::usage("--expires, --not-before, --network and --subject are about links; add --link"));
+        }
         self.recipe().check().map_err(|conflict| {
             Failure::usage(match conflict {
                 Conflict::NoRoomForTasks => {
@@ -92,7 +101,12 @@ pub(super) async fn run(arguments: Arguments, environment: Environment) -> Resul
     };
     let resolved = Source::file(&arguments.config.config, environment.clone()).load()?;
     let connection = find(&resolved, &arguments.connection)?;
-    let cover = Arc::new(cover(&resolved, arguments.links())?);
+    let mut cover = cover(&resolved, arguments.links())?;
+    if arguments.link {
+        takes_links(&resolved, connection)?;
+        cover = cover.signed(arguments.terms.signer(&resolved)?);
+    }
+    let cover = Arc::new(cover);
     let keys = arguments.recipe().keys();
     let since = arguments.since.as_deref().map(|since| Since::read(since, arguments.format, &keys[0]));
     let since = since.transpose().map_err(|error| Failure::usage(format!("--since: {}", told(error))))?;
@@ -154,6 +168,17 @@ fn find<'a>(resolved: &'a Resolved, name: &str) -> Result<&'a ResolvedConnection
         let known: Vec<&str> = resolved.connections.iter().map(|connection| &*connection.label).collect();
         Failure::usage(format!("there is no connection {name:?}; there is {}", known.join(", ")))
     })
+}
+
+/// A manifest whose URLs should have links, and have none, would be found out by the annotators.
+fn takes_links(resolved: &Resolved, connection: &ResolvedConnection) -> Result<(), ConfigError> {
+    if connection.config.access.takes_links() {
+        return Ok(());
+    }
+    let cure = "--link: this connection takes no links; set access to \"link\", \"network-and-link\" or \
+                \"network-or-link\"";
+    let key = ["connections", &*connection.label, "access"].map(str::to_owned).to_vec();
+    Err(resolved.origin.error(key, cure.to_owned()))
 }
 
 /// All connections behind the public URL, which `gs://` links do without.

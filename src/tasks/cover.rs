@@ -1,11 +1,12 @@
 //! Addresses of objects: by the gateway, for whatever a configured connection covers, or as `gs://`.
 //!
 //! Pure: decides which connection serves an object and what its URL is. Names are percent-encoded exactly; nothing about
-//! the connection's credentials or rules is in a URL.
+//! the connection's credentials or rules is in a URL, but the link that the gateway signs, where one is asked for.
 
 use std::sync::Arc;
 
 use crate::gateway::connection::Config;
+use crate::gateway::links::{Scope, Signer, Target};
 use crate::object::{GsUri, ObjectName};
 
 /// What a manifest names objects by.
@@ -23,6 +24,8 @@ pub enum Links {
 pub struct Cover {
     links: Links,
     connections: Vec<Covered>,
+    /// Signs the URLs of connections that take links.
+    signer: Option<Signer>,
 }
 
 #[derive(Clone, Debug)]
@@ -48,7 +51,12 @@ impl Cover {
         };
         let mut connections: Vec<_> = connections.into_iter().map(covered).collect();
         connections.sort_by_key(|covered| std::cmp::Reverse(covered.config.uri.path.as_str().len()));
-        Self { links, connections }
+        Self { links, connections, signer: None }
+    }
+
+    /// The same, with a link in each URL that leads through a connection which takes links.
+    pub fn signed(self, signer: Signer) -> Self {
+        Self { signer: Some(signer), ..self }
     }
 
     /// Whether `gs://` is kept.
@@ -60,7 +68,7 @@ impl Cover {
     pub fn link(&self, label: &str, object: &ObjectName) -> Option<String> {
         let covered = self.connections.iter().find(|covered| &*covered.label == label)?;
         match self.links {
-            Links::Gateway => covered.url(object),
+            Links::Gateway => covered.url(object, self.signer.as_ref()),
             Links::GsUri => Some(format!("gs://{}/{object}", covered.config.uri.bucket)),
         }
     }
@@ -72,16 +80,21 @@ impl Cover {
         self.connections
             .iter()
             .filter(|covered| covered.config.uri.bucket == uri.bucket && covered.config.contains(&object))
-            .find_map(|covered| covered.url(&object))
+            .find_map(|covered| covered.url(&object, self.signer.as_ref()))
     }
 }
 
 impl Covered {
-    fn url(&self, object: &ObjectName) -> Option<String> {
+    fn url(&self, object: &ObjectName, signer: Option<&Signer>) -> Option<String> {
         let rest = ObjectName::new(self.config.uri.path.strip(object)?).ok()?;
         let mut url = String::with_capacity(self.base.len() + rest.as_str().len() + 16);
         url.push_str(&self.base);
         url.extend(rest.as_path());
+        if let Some(signer) = signer.filter(|_| self.config.access.takes_links()) {
+            let (bucket, target) = (&self.config.uri.bucket, Target::Object(object));
+            url.push_str("?sig=");
+            url.push_str(signer.sign(Scope { connection: &self.label, bucket, target }).token());
+        }
         Some(url)
     }
 }

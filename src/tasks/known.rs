@@ -1,7 +1,9 @@
 //! What an earlier manifest has, as digests: 16 bytes an entry, however long its URL.
 //!
-//! Decides by what an entry is known: by its link, or a task by its data. Reads the file once, piece by piece.
+//! Decides by what an entry is known: by its URL, or a task by its data, signatures left out since they change with time.
+//! Reads the file once, piece by piece.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::fs::File;
@@ -14,6 +16,11 @@ use serde_json::Value;
 
 use super::csv;
 use super::format::Format;
+
+/// What stands before a link's token in a URL.
+const LINK: &str = "?sig=";
+/// Less is no token: 29 bytes in base64 are the least.
+const SHORTEST_TOKEN: usize = 39;
 
 /// The entries of a manifest.
 #[derive(Debug, Default)]
@@ -144,8 +151,24 @@ fn json(line: &str) -> Result<Value, String> {
 
 /// Half of a SHA-256: that two of a bucket's names meet by chance will not happen.
 fn short(text: &str) -> u128 {
-    let digest = digest(&SHA256, text.as_bytes());
+    let digest = digest(&SHA256, unsigned(text).as_bytes());
     digest.as_ref().iter().take(16).fold(0, |number, byte| number << 8 | u128::from(*byte))
+}
+
+/// The text without the links' tokens.
+fn unsigned(text: &str) -> Cow<'_, str> {
+    let Some(first) = text.find(LINK) else { return Cow::Borrowed(text) };
+    let (mut left, mut rest) = (text[..first].to_owned(), &text[first..]);
+    while let Some(at) = rest.find(LINK) {
+        let behind = &rest[at + LINK.len()..];
+        let is_token = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
+        let token = behind.find(|letter| !is_token(letter)).unwrap_or(behind.len());
+        let keep = if token >= SHORTEST_TOKEN { at } else { at + LINK.len() + token };
+        left.push_str(&rest[..keep]);
+        rest = &behind[token..];
+    }
+    left.push_str(rest);
+    Cow::Owned(left)
 }
 
 struct Entries<'a> {
@@ -198,6 +221,22 @@ mod tests {
         let task = serde_json::json!({"data": {"b": 1, "a": [2]}, "meta": 3});
         let known = known(Format::Jsonl, "{\"data\":{\"a\":[2],\"b\":1}}\n").expect("a good manifest");
         assert!(known.has_task(&task));
+    }
+
+    #[test]
+    fn an_entry_is_known_whatever_link_it_has() {
+        let (one, other) = ("a".repeat(40), "b-_".repeat(20));
+        for (text, left) in [
+            (format!("https://g/c/a.png?sig={one}"), "https://g/c/a.png".to_owned()),
+            (format!("<img src='u?sig={one}'> v?sig={other}\"}}"), "<img src='u'> v\"}".to_owned()),
+            ("gs://b/a?sig=short".to_owned(), "gs://b/a?sig=short".to_owned()),
+            ("?sig=".to_owned(), "?sig=".to_owned()),
+            ("ü".to_owned(), "ü".to_owned()),
+        ] {
+            assert_eq!(unsigned(&text), left, "{text}");
+        }
+        let known = known(Format::Txt, &format!("u?sig={one}\n")).expect("a good manifest");
+        assert!(known.has(&format!("u?sig={other}")) && known.has("u") && !known.has("v"));
     }
 
     #[test]
