@@ -15,7 +15,7 @@ use crate::telemetry;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Objects as gs://bucket/name, or everything under a prefix as gs://bucket/prefix/.
+    /// Objects as `gs://bucket/name`, or everything under a prefix as `gs://bucket/prefix/`.
     #[arg(value_name = "URI", required_unless_present = "new_key")]
     uris: Vec<GsUri>,
     #[command(flatten)]

@@ -12,6 +12,8 @@ mod path;
 mod range;
 #[path = "../fuzz/bodies/sign.rs"]
 mod sign;
+#[path = "../fuzz/bodies/token.rs"]
+mod token;
 
 use std::path::Path;
 
@@ -26,6 +28,7 @@ fn every_input_that_was_ever_of_interest_is_still_good() {
         ("path", path::path),
         ("range", range::range),
         ("sign", sign::sign),
+        ("token", token::token),
     ] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(target);
         let mut inputs = 0;
@@ -48,5 +51,7 @@ proptest! {
         sign::sign(text.as_bytes());
         path::path(text.as_bytes());
         path::path(&bytes);
+        token::token(text.as_bytes());
+        token::token(&bytes);
     }
 }

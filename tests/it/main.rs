@@ -26,6 +26,7 @@ mod hostile;
 mod label_studio;
 mod layering;
 mod lifecycle;
+mod links;
 mod media;
 mod paths;
 mod server;
