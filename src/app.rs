@@ -97,7 +97,7 @@ impl App {
         let (metrics, readiness) = (Metrics::new(), Readiness::new());
         let audit = Audit::start(resolved.config.audit.output.clone(), Arc::new(AuditCounts(metrics.clone())))
             .map_err(|error| anyhow::Error::new(error).context("cannot start the thread of the audit log"))?;
-        let lasting = assemble::Lasting { metrics: &metrics, readiness: &readiness, audit: &audit };
+        let lasting = assemble::Lasting { metrics: &metrics, readiness: &readiness, audit: &audit, objects: None };
         let gateway = Arc::new(assemble::assemble(&resolved, source.environment(), lasting).await?);
         let in_force = assemble::shown(&resolved, source.environment(), &metrics, &gateway)?;
         let public = bind("server", &resolved.config.server, &metrics, &resolved)?;

@@ -19,6 +19,7 @@ pub mod reject;
 pub mod route;
 mod signed_url;
 pub mod subject;
+mod supply;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -39,11 +40,12 @@ use self::exchange::Exchange;
 use self::fetch::{Fetch, FetchMethod};
 use self::host::Hosts;
 use self::links::{LinkRefusal, Links, Shown, Verified, Wanted};
-use self::proxy::{Opened, Source};
+use self::proxy::Opened;
 use self::reject::Rejection;
 use self::route::{EncodedPath, Route};
+use self::supply::Source;
 use crate::audit::Audit;
-use crate::cache::{MetadataCache, SignedUrls};
+use crate::cache::{MetadataCache, Objects, SignedUrls};
 use crate::gcs::{Client, Endpoint};
 use crate::metrics::Metrics;
 use crate::object::ObjectName;
@@ -75,6 +77,8 @@ pub struct Gateway {
     pub client: Client,
     /// What is known about objects.
     pub metadata: MetadataCache,
+    /// Bytes of hot objects.
+    pub objects: Objects,
     /// URLs that were signed before.
     pub signed_urls: SignedUrls,
     /// Counters.
@@ -198,7 +202,8 @@ impl Gateway {
         let decided = match decision_for(0) {
             redirect @ Decision::SignedUrl(_) => redirect,
             Decision::Proxy(_) => {
-                let source = Source { client: &self.client, cache: &self.metadata, connection, object };
+                let source =
+                    Source { client: &self.client, cache: &self.metadata, objects: &self.objects, connection, object };
                 match proxy::deliver(source, admitted, fetch, exchange, decision_for).await? {
                     Opened::Answer(response, decision) => {
                         exchange.decided(decision);

@@ -16,6 +16,7 @@ use crate::metrics::families::{
     CacheLabels, CauseLabels, DeliveryLabels, Families, OutcomeLabels, ReasonLabels, RequestLabels, UpstreamLabels,
 };
 
+pub use self::families::Tier;
 pub use prometheus_client::metrics::gauge::Gauge;
 
 /// The media type of [`Metrics::encode`].
@@ -121,9 +122,28 @@ impl Metrics {
         self.inner.families.token_refreshes.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
-    /// Counts one question to a cache; `result` is `hit`, `miss`, `stale` or `revalidated`.
+    /// Counts one question to a cache; `result` is `hit`, `miss`, `stale`, `revalidated`, `fill`, `joined` or `disk-hit`.
     pub fn cache(&self, cache: &'static str, result: &'static str) {
         self.inner.families.cache.get_or_create(&CacheLabels { cache, result }).inc();
+    }
+
+    /// Counts an object or a chunk that is kept from now on.
+    pub fn cache_kept(&self, tier: Tier, bytes: u64) {
+        let families = &self.inner.families;
+        families.cache_entries.get_or_create(&tier.into()).inc();
+        families.cache_bytes.get_or_create(&tier.into()).inc_by(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Counts an object or a chunk that is kept no more, for whatever reason.
+    pub fn cache_dropped(&self, tier: Tier, bytes: u64) {
+        let families = &self.inner.families;
+        families.cache_entries.get_or_create(&tier.into()).dec();
+        families.cache_bytes.get_or_create(&tier.into()).dec_by(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Counts an object or a chunk that had to make room for others.
+    pub fn cache_evicted(&self, tier: Tier) {
+        self.inner.families.cache_evictions.get_or_create(&tier.into()).inc();
     }
 
     /// Counts one reload of the configuration; any outcome but `ok` means that the old one stayed in force.
@@ -254,6 +274,9 @@ mod tests {
         metrics.upstream_queued().inc();
         metrics.token_refresh("ok");
         metrics.cache("objects", "hit");
+        metrics.cache_kept(Tier::Memory, 4096);
+        metrics.cache_dropped(Tier::Memory, 1024);
+        metrics.cache_evicted(Tier::Memory);
         metrics.config_reload("refused");
         metrics.revocations_refused();
         metrics.config_in_force(UNIX_EPOCH + Duration::from_millis(1_767_225_600_500));
@@ -292,6 +315,9 @@ mod tests {
             "gsgate_response_sent_bytes_total",
             "gsgate_requests_in_flight",
             "gsgate_cache_lookups_total",
+            "gsgate_cache_kept_bytes",
+            "gsgate_cache_entries",
+            "gsgate_cache_evictions_total",
             "gsgate_upstream_requests_total",
             "gsgate_upstream_retries_total",
             "gsgate_upstream_resumes_total",

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::StartError;
 use crate::audit::{Audit, Output};
-use crate::cache::{MetadataCache, SignedUrls, SigningWindow};
+use crate::cache::objects::Scope;
+use crate::cache::{MetadataCache, Objects, SignedUrls, SigningWindow};
 use crate::check::Checker;
 use crate::config::{ConfigError, Environment, Resolved, ResolvedConnection};
 use crate::console::InForce;
@@ -31,13 +32,16 @@ pub(super) struct Lasting<'a> {
     pub(super) metrics: &'a Metrics,
     pub(super) readiness: &'a Readiness,
     pub(super) audit: &'a Audit,
+    /// The bytes that the gateway before kept. What they are of is part of their keys, and none is served before GCS
+    /// has said once more which generation is current.
+    pub(super) objects: Option<&'a Objects>,
 }
 
 /// Builds a gateway.
 pub(super) async fn assemble(
     resolved: &Resolved,
     environment: &Environment,
-    Lasting { metrics, readiness, audit }: Lasting<'_>,
+    Lasting { metrics, readiness, audit, objects }: Lasting<'_>,
 ) -> Result<Gateway, StartError> {
     let config = &resolved.config;
     if let Some(Err(error)) = config.audit.output.as_ref().map(Output::check) {
@@ -70,6 +74,7 @@ pub(super) async fn assemble(
         endpoint: config.gcs.endpoint.clone(),
         client,
         metadata: MetadataCache::new(config.cache.metadata_ttl, config.cache.negative_ttl),
+        objects: Objects::succeeding(objects, &config.cache, metrics),
         signed_urls: SignedUrls::new(SIGNED_URLS),
         metrics: metrics.clone(),
         audit: audit.clone(),
@@ -145,6 +150,7 @@ fn connect(
     }
     Ok(Connection {
         label: Arc::clone(&connection.label),
+        scope: Scope::new(&connection.label, &resolved.config.gcs.endpoint, &connection.config.uri.bucket),
         config: connection.config.clone(),
         access: connection.access.clone(),
         cors: connection.cors.clone(),

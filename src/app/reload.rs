@@ -154,7 +154,13 @@ impl Reloader {
         // A task of its own: whatever happens in there, the next reload must still be possible.
         let (fresh, environment, parts) = (Arc::clone(&resolved), self.source.environment.clone(), self.parts.clone());
         let building = tokio::spawn(async move {
-            let lasting = Lasting { metrics: &parts.metrics, readiness: &parts.readiness, audit: &parts.audit };
+            let before = parts.front.0.load_full();
+            let lasting = Lasting {
+                metrics: &parts.metrics,
+                readiness: &parts.readiness,
+                audit: &parts.audit,
+                objects: Some(&before.objects),
+            };
             assemble(&fresh, &environment, lasting).await
         });
         let gateway = Arc::new(building.await.map_err(|error| StartError::Runtime(anyhow::Error::new(error)))??);

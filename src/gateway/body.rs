@@ -1,4 +1,4 @@
-//! The body of an answer: nothing, a short text, an object's bytes as they are, or decompressed.
+//! The body of an answer: nothing, a short text, an object's bytes as they are, shared with others, or decompressed.
 //!
 //! A body that cannot be completed ends with an error, upon which the server breaks the connection; it never ends neatly too early.
 //! When it is done or dropped, the exchange it belongs to is closed and logged with the bytes that were really handed over.
@@ -16,6 +16,7 @@ use tokio::io::AsyncBufReadExt;
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::exchange::Exchange;
+use crate::cache::objects::Reader;
 use crate::gcs::{self, ReadBody};
 
 /// Output is made in pieces of this size, so that a small gzip file cannot blow up memory.
@@ -35,6 +36,7 @@ type Pieces = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 enum Content {
     Full(Option<Bytes>),
     Object(Box<ReadBody>),
+    Filling(Reader),
     Decompressed(Pieces),
 }
 
@@ -56,14 +58,27 @@ impl Body {
     }
 
     /// An object's bytes.
-    pub fn object(body: ReadBody) -> Self {
-        Self { content: Content::Object(Box::new(body)), exchange: None }
+    pub fn object(body: Box<ReadBody>) -> Self {
+        Self { content: Content::Object(body), exchange: None }
+    }
+
+    /// Bytes that are all there.
+    pub fn kept(bytes: Bytes) -> Self {
+        Self { content: Content::Full((!bytes.is_empty()).then_some(bytes)), exchange: None }
+    }
+
+    /// Bytes that come for several at once.
+    pub fn filling(reader: Reader) -> Self {
+        Self { content: Content::Filling(reader), exchange: None }
     }
 
     /// An object's bytes, decompressed on the way. All of the source is read, so that its checksum is compared, too.
     ///
     /// Objects are marked as gzip that are none, mostly by mistake at the upload; their bytes are passed on as they are.
-    pub async fn decompressed(body: ReadBody) -> Result<Self, gcs::Error> {
+    pub async fn decompressed<B>(body: B) -> Result<Self, gcs::Error>
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<gcs::Source>> + Send + Unpin + 'static,
+    {
         let mut source = StreamReader::new(BodyDataStream::new(body).map_err(io::Error::other));
         let beginning = source.fill_buf().await.map_err(upstream_error)?;
         let is_gzip = !beginning.is_empty() && beginning.iter().zip(GZIP_MAGIC).all(|(byte, magic)| *byte == magic);
@@ -92,7 +107,7 @@ impl Body {
 
 impl From<Vec<u8>> for Body {
     fn from(bytes: Vec<u8>) -> Self {
-        Self { content: Content::Full((!bytes.is_empty()).then(|| bytes.into())), exchange: None }
+        Self::kept(bytes.into())
     }
 }
 
@@ -101,6 +116,7 @@ impl std::fmt::Debug for Content {
         f.write_str(match self {
             Self::Full(_) => "Full",
             Self::Object(_) => "Object",
+            Self::Filling(_) => "Filling",
             Self::Decompressed(_) => "Decompressed",
         })
     }
@@ -111,6 +127,7 @@ impl Content {
         match self {
             Self::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Object(body) => Pin::new(body.as_mut()).poll_frame(context).map_err(BodyError::Upstream),
+            Self::Filling(reader) => Pin::new(reader).poll_frame(context).map_err(BodyError::Upstream),
             Self::Decompressed(stream) => {
                 let item = ready!(stream.as_mut().poll_next(context));
                 Poll::Ready(item.map(|item| item.map(Frame::data).map_err(decompress_error)))
@@ -158,6 +175,7 @@ impl http_body::Body for Body {
         match &self.content {
             Content::Full(bytes) => bytes.is_none(),
             Content::Object(body) => body.is_end_stream(),
+            Content::Filling(reader) => reader.is_end_stream(),
             Content::Decompressed(_) => false,
         }
     }
@@ -166,6 +184,7 @@ impl http_body::Body for Body {
         match &self.content {
             Content::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Content::Object(body) => body.size_hint(),
+            Content::Filling(reader) => reader.size_hint(),
             Content::Decompressed(_) => SizeHint::default(),
         }
     }

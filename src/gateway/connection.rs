@@ -16,6 +16,7 @@ use super::cors::{self, Cors};
 use super::decide::{Audience, Delivery, Signing};
 use super::reject::Rejection;
 use super::route::EncodedPath;
+use crate::cache::objects::Scope;
 use crate::gcs::Credential;
 use crate::object::{GsUri, ObjectName, ProjectId};
 
@@ -135,6 +136,8 @@ pub struct Connection {
     pub label: Arc<str>,
     /// What the configuration says.
     pub config: Config,
+    /// What its bytes are kept under.
+    pub scope: Scope,
     /// Who may ask.
     pub access: Access,
     /// Which pages may read.

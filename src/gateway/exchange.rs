@@ -143,6 +143,22 @@ impl Exchange {
         self.event.cache = result;
     }
 
+    /// What is remembered is too old to be trusted, and GCS is asked whether it still holds.
+    pub fn revalidating(&mut self) {
+        self.event.cache = "revalidated";
+    }
+
+    /// Where the bytes come from: `hit` out of memory, `joined` to another request's fill, `fill` or `miss` from GCS.
+    pub fn supplied(&mut self, result: &'static str) {
+        let result = if (result, self.event.cache) == ("hit", "revalidated") { "revalidated" } else { result };
+        self.metrics.cache("objects", result);
+        self.event.cache = match (result, self.event.cache) {
+            (_, "stale") => "stale",
+            ("hit" | "revalidated", _) => result,
+            _ => "miss",
+        };
+    }
+
     /// The delivery is decided.
     pub fn decided(&mut self, decision: Decision) {
         self.event.delivery = decision.delivery();

@@ -145,9 +145,11 @@ fn is_active(content_type: &str) -> bool {
 
 /// The connection's policy; what is stored with the object can only make it stricter.
 fn cache_control(metadata: &Metadata, connection: &Connection) -> HeaderValue {
-    let stored = metadata.cache_control.as_deref().unwrap_or_default();
-    let forbids = stored.split(',').any(|directive| directive.trim().eq_ignore_ascii_case("no-store"));
-    if forbids { HeaderValue::from_static("private, no-store") } else { connection.cache_control.clone() }
+    if metadata.forbids_storing() {
+        HeaderValue::from_static("private, no-store")
+    } else {
+        connection.cache_control.clone()
+    }
 }
 
 /// `x-goog-hash` as GCS writes it: CRC32C big-endian, then MD5.

@@ -4,30 +4,19 @@
 //! Conditions are decided on metadata first, fetched or cached; what is then read is pinned to that generation.
 //! Nothing is ever mixed of two versions: what turns out to be outdated is looked at once more.
 
-use std::time::Instant;
-
 use http::{HeaderMap, Response, StatusCode};
 
 use super::access::Admitted;
 use super::body::Body;
-use super::connection::Connection;
 use super::decide::Decision;
 use super::exchange::Exchange;
-use super::fetch::{AcceptedEncoding, Encoding, Fetch, FetchMethod, Framing, Outcome, RangeValidity};
+use super::fetch::{Encoding, Fetch, FetchMethod, Framing, Outcome, RangeValidity};
 use super::headers::Representation;
 use super::reject::Rejection;
-use crate::cache::{Known, MetadataCache};
-use crate::gcs::{self, Client, Form, Read, ReadRequest, StatRequest};
-use crate::object::{ByteRange, Generation, Metadata, Metageneration, ObjectName};
-
-/// What one delivery works with.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Source<'a> {
-    pub(super) client: &'a Client,
-    pub(super) cache: &'a MetadataCache,
-    pub(super) connection: &'a Connection,
-    pub(super) object: &'a ObjectName,
-}
+use super::supply::{Plan, Source, Supply};
+use crate::cache::Known;
+use crate::gcs::{self, Form};
+use crate::object::Metadata;
 
 /// What an opened object turned out to be: something to send, or too large for the proxy.
 pub(super) enum Opened {
@@ -55,6 +44,12 @@ pub(super) async fn deliver(
         Some(Known::Present(metadata)) => Knowledge::Remembered(metadata),
         None if fetch.method == FetchMethod::Head || !fetch.conditions.is_empty() => {
             Knowledge::Asked(source.stat().await?)
+        }
+        // Its bytes are here: whether they are current costs less to ask than they do.
+        None if source.objects.holds(source.place()) => {
+            let metadata = source.stat().await?;
+            exchange.revalidating();
+            Knowledge::Asked(metadata)
         }
         None => Knowledge::Nothing,
     };
@@ -121,13 +116,13 @@ async fn attempt(
             }
         }
     };
-    let read = source.open(plan).await?;
-    let decision = decide(read.metadata.size);
+    let supply = source.supply(fetch, plan, known, exchange).await?;
+    let decision = decide(supply.metadata.size);
     if matches!(decision, Decision::SignedUrl(_)) {
         return Ok(Opened::Redirect(decision));
     }
-    exchange.found(read.metadata.generation);
-    answer(source, fetch, read).await.map(|response| Opened::Answer(response, decision))
+    exchange.found(supply.metadata.generation);
+    answer(source, fetch, supply).await.map(|response| Opened::Answer(response, decision))
 }
 
 /// What to do about an object that is known.
@@ -135,13 +130,6 @@ enum Step {
     /// No byte of it is needed.
     Answer(Response<Body>),
     Read(Plan),
-}
-
-/// What to read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Plan {
-    range: Option<ByteRange>,
-    pinned: Option<(Generation, Metageneration)>,
 }
 
 /// Decides conditions and range.
@@ -187,81 +175,28 @@ fn whole_or_broken<'a, 'b>(fetch: &Fetch, sent: &'a Representation<'b>) -> Resul
     if hidden { Err(Rejection::NeedsFraming) } else { Ok(sent) }
 }
 
-/// Turns an opened read into an answer.
-async fn answer(source: Source<'_>, fetch: &Fetch, read: Read) -> Result<Response<Body>, Rejection> {
-    let of_no_use = read.part.is_some() && source.representation(fetch, &read.metadata).is_decompressed();
-    let read = if of_no_use {
+/// Turns bytes into an answer.
+async fn answer(source: Source<'_>, fetch: &Fetch, supply: Supply) -> Result<Response<Body>, Rejection> {
+    let of_no_use = supply.part.is_some() && source.representation(fetch, &supply.metadata).is_decompressed();
+    let supply = if of_no_use {
         // Only the answer told that this is gzip for a client that wants none; a range of it cannot be decompressed.
-        source.open(Plan { range: None, pinned: None }).await?
+        source.open(Plan { range: None, pinned: None }).await?.into()
     } else {
-        read
+        supply
     };
-    let mut representation = source.representation(fetch, &read.metadata);
-    if read.form == Form::Decompressed {
+    let mut representation = source.representation(fetch, &supply.metadata);
+    if supply.form == Form::Decompressed {
         // GCS did it in spite of our Accept-Encoding.
         representation.encoding = Encoding::Identity;
     }
-    let headers = whole_or_broken(fetch, &representation)?.headers(read.part, source.connection);
-    let status = if read.part.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
-    let body = match read.form {
-        Form::Stored if representation.is_decompressed() => Body::decompressed(read.body).await?,
-        Form::Stored | Form::Decompressed => Body::object(read.body),
+    let headers = whole_or_broken(fetch, &representation)?.headers(supply.part, source.connection);
+    let status = if supply.part.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+    let body = match supply.form {
+        Form::Stored if representation.is_decompressed() => supply.bytes.into_decompressed().await?,
+        Form::Stored | Form::Decompressed => supply.bytes.into_body(),
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     Ok(response)
-}
-
-impl<'a> Source<'a> {
-    fn representation<'b>(self, fetch: &Fetch, metadata: &'b Metadata) -> Representation<'b>
-    where
-        'a: 'b,
-    {
-        let stored = metadata.is_gzip_stored() && fetch.encoding == AcceptedEncoding::Gzip;
-        let encoding = if stored { Encoding::Gzip } else { Encoding::Identity };
-        Representation { object: self.object, metadata, encoding }
-    }
-
-    async fn stat(self) -> Result<Metadata, Rejection> {
-        let request = StatRequest {
-            bucket: self.connection.config.uri.bucket.clone(),
-            object: self.object.clone(),
-            project: self.connection.project().cloned(),
-        };
-        let outcome = self.client.stat(&self.connection.credential, request).await;
-        self.remember(outcome.as_ref()).await;
-        Ok(outcome?)
-    }
-
-    /// Opens the object, which must still be the version that the plan was made for.
-    async fn open(self, plan: Plan) -> Result<Read, Rejection> {
-        let outcome = self.read(plan).await;
-        self.remember(outcome.as_ref().map(|read| &read.metadata)).await;
-        let read = outcome?;
-        match plan.pinned {
-            Some((_, planned)) if read.metadata.metageneration != planned => Err(gcs::Error::Changed.into()),
-            _ => Ok(read),
-        }
-    }
-
-    async fn read(self, plan: Plan) -> Result<Read, gcs::Error> {
-        let request = ReadRequest {
-            bucket: self.connection.config.uri.bucket.clone(),
-            object: self.object.clone(),
-            range: plan.range,
-            generation: plan.pinned.map(|(generation, _)| generation),
-            project: self.connection.project().cloned(),
-        };
-        self.client.read(&self.connection.credential, request).await
-    }
-
-    async fn remember(self, outcome: Result<&Metadata, &gcs::Error>) {
-        let known = match outcome {
-            Ok(metadata) => Known::Present(metadata.clone()),
-            Err(gcs::Error::NotFound { .. }) => Known::Missing,
-            Err(_) => return,
-        };
-        self.cache.insert(&self.connection.label, self.object, known, Instant::now()).await;
-    }
 }

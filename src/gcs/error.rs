@@ -2,6 +2,8 @@
 //!
 //! The texts that GCS sent are for the log; no variant holds a token, a signature or a URL.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Any cause from a library.
@@ -116,4 +118,53 @@ pub enum Error {
         /// From the bytes.
         actual: u32,
     },
+}
+
+impl Error {
+    /// The same error for one more of those who waited for the same answer. What a library said is kept as the cause.
+    pub fn shared(error: &Arc<Self>) -> Self {
+        let cause = || -> Source { Box::new(Shared(Arc::clone(error))) };
+        match &**error {
+            Self::Credential(_) => Self::Credential(cause()),
+            Self::Signature(_) => Self::Signature(cause()),
+            Self::Connect { authority, .. } => Self::Connect { authority: authority.clone(), source: cause() },
+            Self::Broken(_) => Self::Broken(cause()),
+            Self::EndedEarly { received, expected } => Self::EndedEarly { received: *received, expected: *expected },
+            Self::FirstByteTimeout(after) => Self::FirstByteTimeout(*after),
+            Self::Stalled(after) => Self::Stalled(*after),
+            Self::Overloaded { retry_after } => Self::Overloaded { retry_after: *retry_after },
+            Self::Unauthorized { message } => Self::Unauthorized { message: message.clone() },
+            Self::Forbidden { message } => Self::Forbidden { message: message.clone() },
+            Self::NotFound { message } => Self::NotFound { message: message.clone() },
+            Self::Changed => Self::Changed,
+            Self::RangeNotSatisfiable { size } => Self::RangeNotSatisfiable { size: *size },
+            Self::Throttled { retry_after } => Self::Throttled { retry_after: *retry_after },
+            Self::Unavailable { status, message, retry_after } => {
+                Self::Unavailable { status: *status, message: message.clone(), retry_after: *retry_after }
+            }
+            Self::Redirected { status } => Self::Redirected { status: *status },
+            Self::Refused { status, message } => Self::Refused { status: *status, message: message.clone() },
+            Self::Protocol(what) => Self::Protocol(what.clone()),
+            Self::Corrupt { expected, actual } => Self::Corrupt { expected: *expected, actual: *actual },
+        }
+    }
+}
+
+/// The cause of an error that several share; it stands for the cause alone, so that the chain does not repeat itself.
+#[derive(Debug)]
+struct Shared(Arc<Error>);
+
+impl fmt::Display for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match std::error::Error::source(&*self.0) {
+            Some(cause) => write!(f, "{cause}"),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+impl std::error::Error for Shared {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&*self.0)?.source()
+    }
 }

@@ -32,6 +32,9 @@ pub(super) struct Families {
     pub(super) upstream_queued: Gauge,
     pub(super) token_refreshes: Family<OutcomeLabels, Counter>,
     pub(super) cache: Family<CacheLabels, Counter>,
+    pub(super) cache_bytes: Family<TierLabels, Gauge>,
+    pub(super) cache_entries: Family<TierLabels, Gauge>,
+    pub(super) cache_evictions: Family<TierLabels, Counter>,
     pub(super) reloads: Family<OutcomeLabels, Counter>,
     pub(super) reload_ok: Gauge,
     pub(super) config_loaded: Gauge,
@@ -88,6 +91,31 @@ pub(super) struct CacheLabels {
     pub(super) result: &'static str,
 }
 
+/// Where bytes are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// In the process.
+    Memory,
+    /// In files.
+    Disk,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct TierLabels {
+    pub(super) tier: &'static str,
+}
+
+impl From<Tier> for TierLabels {
+    fn from(tier: Tier) -> Self {
+        Self {
+            tier: match tier {
+                Tier::Memory => "memory",
+                Tier::Disk => "disk",
+            },
+        }
+    }
+}
+
 impl Default for Families {
     fn default() -> Self {
         Self {
@@ -104,6 +132,9 @@ impl Default for Families {
             upstream_queued: Gauge::default(),
             token_refreshes: Family::default(),
             cache: Family::default(),
+            cache_bytes: Family::default(),
+            cache_entries: Family::default(),
+            cache_evictions: Family::default(),
             reloads: Family::default(),
             reload_ok: Gauge::default(),
             config_loaded: Gauge::default(),
@@ -146,6 +177,13 @@ impl Families {
         registry.register_with_unit("response_sent", "Bytes of body sent to clients", Unit::Bytes, self.sent.clone());
         registry.register("requests_in_flight", "Requests whose answer has not ended", self.in_flight.clone());
         registry.register("cache_lookups", "Questions to the caches by result", self.cache.clone());
+        registry.register_with_unit("cache_kept", "Bytes of objects kept", Unit::Bytes, self.cache_bytes.clone());
+        registry.register("cache_entries", "Objects and chunks kept", self.cache_entries.clone());
+        registry.register(
+            "cache_evictions",
+            "Objects and chunks given up for others, or never admitted",
+            self.cache_evictions.clone(),
+        );
     }
 
     fn register_upstream(&self, registry: &mut Registry) {

@@ -73,4 +73,10 @@ impl Metadata {
     pub fn is_gzip_stored(&self) -> bool {
         self.content_encoding.as_deref().is_some_and(|encoding| encoding.trim().eq_ignore_ascii_case("gzip"))
     }
+
+    /// Whether `Cache-Control: no-store` is stored with the object, or GCS answers with it.
+    pub fn forbids_storing(&self) -> bool {
+        let directives = self.cache_control.as_deref().unwrap_or_default().split(',');
+        directives.into_iter().any(|directive| directive.trim().eq_ignore_ascii_case("no-store"))
+    }
 }

@@ -23,6 +23,7 @@ mod example;
 mod faults;
 mod fuzz_corpus;
 mod hostile;
+mod hot;
 mod label_studio;
 mod layering;
 mod lifecycle;

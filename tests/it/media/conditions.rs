@@ -11,7 +11,7 @@ const MODIFIED: Duration = Duration::from_millis(784_111_777_500);
 const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
 const AFTER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
-const NO_CACHE: &str = "[cache]\nmetadata_ttl = \"0s\"\nnegative_ttl = \"0s\"";
+const NO_CACHE: &str = "[cache]\nmetadata_ttl = \"0s\"\nnegative_ttl = \"0s\"\nmemory = 0";
 
 type Headers = &'static [(&'static str, &'static str)];
 

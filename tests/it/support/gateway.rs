@@ -107,7 +107,7 @@ impl Builder {
         self
     }
 
-    /// Further sections; `[server]`, `[admin]`, `[access]`, `[gcs]`'s endpoint, `[credentials.default]` and `[connections.media]` are there.
+    /// Further sections; `[server]`, `[admin]`, `[access]`, `[gcs]`'s endpoint, `[cache]` switched off, `[credentials.default]` and `[connections.media]` are there.
     pub fn sections(mut self, toml: &str) -> Self {
         writeln!(self.sections, "{toml}").unwrap();
         self
@@ -131,8 +131,10 @@ impl Builder {
         let server = section(&sections, "[server]", "listen = \"127.0.0.1:0\"\n");
         let admin = section(&sections, "[admin]", "listen = \"127.0.0.1:0\"\n");
         let storage = section(&sections, "[gcs]", "");
+        // Most tests put one object after another under the same name, and count what GCS is asked for.
+        let cache = section(&sections, "[cache]", "memory = 0\n");
         let text = format!(
-            "{server}{admin}[access]\n{access}{storage}[credentials.default]\nsource = \"file\"\npath = {key:?}\n\
+            "{server}{admin}[access]\n{access}{storage}{cache}[credentials.default]\nsource = \"file\"\npath = {key:?}\n\
              [connections.media]\nuri = \"gs://{BUCKET}/\"\n{connection}{sections}"
         );
         std::fs::write(&path, text).unwrap();

@@ -1,0 +1,128 @@
+//! The task that fills: one read of GCS for all who wait.
+//!
+//! Decides whether what GCS sends is kept or only passed on. Lives on when the client that began it goes away, and ends
+//! when the last reader does. A fill that breaks, or whose checksum is wrong, leaves nothing behind.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+use http_body::Body;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::filling::Filling;
+use super::key::Key;
+use super::{Housed, Kept, Store};
+use crate::cache::{Known, MetadataCache};
+use crate::gcs::{Client, Credential, Error, Form, Read, ReadBody, ReadRequest};
+use crate::object::Metadata;
+
+/// What is to be read, and with what.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Reads.
+    pub client: Client,
+    /// Whose right it is.
+    pub credential: Credential,
+    /// The live object, whole.
+    pub request: ReadRequest,
+    /// Learns what GCS says about it.
+    pub metadata: MetadataCache,
+    /// The connection's name.
+    pub label: Arc<str>,
+}
+
+/// One fill.
+pub(super) struct Fill {
+    store: Arc<Store>,
+    key: Key,
+    filling: Arc<Filling>,
+    wanted: Wanted,
+}
+
+impl Fill {
+    pub(super) fn new(store: Arc<Store>, key: Key, filling: Arc<Filling>, wanted: Wanted) -> Self {
+        Self { store, key, filling, wanted }
+    }
+
+    /// Reads until all is there, something breaks, or nobody wants it any more.
+    pub(super) async fn run(self) {
+        let reading = self.wanted.client.read(&self.wanted.credential, self.wanted.request.clone());
+        let Some(outcome) = self.unless_abandoned(reading).await else { return };
+        let known = match &outcome {
+            Ok(read) => Some(Known::Present(read.metadata.clone())),
+            Err(Error::NotFound { .. }) => Some(Known::Missing),
+            Err(_) => None,
+        };
+        if let Some(known) = known {
+            let Wanted { metadata, label, request, .. } = &self.wanted;
+            metadata.insert(label, &request.object, known, Instant::now()).await;
+        }
+        match outcome {
+            Ok(read) => self.take(read).await,
+            Err(error) => self.filling.fail(error),
+        }
+    }
+
+    async fn take(&self, read: Read) {
+        let metadata = Arc::new(read.metadata.clone());
+        let whole = read.part.is_none() && read.form == Form::Stored;
+        let room = (whole && self.store.takes(&metadata)).then(|| self.store.room_for(metadata.size)).flatten();
+        match room {
+            Some(room) => {
+                self.filling.opened(Arc::clone(&metadata));
+                if let Err(error) = self.pump(metadata, read.body, room).await {
+                    self.filling.fail(error);
+                }
+            }
+            None => self.filling.pass(read),
+        }
+    }
+
+    async fn pump(&self, metadata: Arc<Metadata>, mut body: ReadBody, room: OwnedSemaphorePermit) -> Result<(), Error> {
+        loop {
+            let next = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
+            match self.unless_abandoned(next).await {
+                None => return Ok(()),
+                Some(Some(Ok(frame))) => {
+                    if let Ok(piece) = frame.into_data()
+                        && !piece.is_empty()
+                    {
+                        self.filling.push(piece);
+                    }
+                }
+                Some(Some(Err(error))) => return Err(error),
+                Some(None) => break,
+            }
+        }
+        let bytes = Housed::join(&self.filling.pieces(), room);
+        let (received, expected) = (bytes.len() as u64, metadata.size);
+        if received != expected {
+            return Err(Error::EndedEarly { received, expected });
+        }
+        // Kept first: whoever finds no fill on the list must find this.
+        self.store.keep(self.key.clone(), Kept { metadata: Arc::clone(&metadata), bytes: bytes.clone() });
+        self.filling.whole(metadata, bytes);
+        Ok(())
+    }
+
+    /// `None` once nobody reads any more.
+    async fn unless_abandoned<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = std::pin::pin!(work);
+        poll_fn(|cx| match self.filling.poll_abandoned(cx) {
+            Poll::Ready(()) => Poll::Ready(None),
+            Poll::Pending => work.as_mut().poll(cx).map(Some),
+        })
+        .await
+    }
+}
+
+impl Drop for Fill {
+    fn drop(&mut self) {
+        // Also where the task itself was dropped: nobody shall wait for ever.
+        self.filling.fail(Error::Broken("the fill ended early".into()));
+        self.store.leave(&self.key, &self.filling);
+    }
+}
