@@ -4,11 +4,14 @@
 //! decides who may see an object, nor whether an entry is current: an entry counts only for the generation that its
 //! asker knows to be the present one. Nothing is kept that its checksum did not vouch for.
 
+mod chunk;
 mod fill;
 mod filling;
 mod key;
+mod run;
+mod stretch;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,9 +26,12 @@ use self::filling::Filling;
 pub use self::filling::{Opened, Reader};
 use self::key::Key;
 pub use self::key::{Place, Scope};
+use self::run::{Pending, Run};
+pub use self::stretch::Stretch;
+use self::stretch::{Rest, Segment};
 use super::Config;
 use crate::metrics::{Metrics, Tier};
-use crate::object::{Generation, Metadata};
+use crate::object::{Generation, Metadata, Span};
 
 /// What an entry takes besides its bytes and its name: metadata and book-keeping.
 const OVERHEAD: usize = 1024;
@@ -126,7 +132,8 @@ impl Objects {
 
     /// Whether some generation of the object is kept, so that it is worth asking which one is current.
     pub fn holds(&self, place: Place<'_>) -> bool {
-        self.store.as_ref().is_some_and(|store| store.kept.contains_key(&place))
+        let kept = |store: &Arc<Store>| store.kept.contains_key(&place) || store.kept.contains_key(&place.chunks());
+        self.store.as_ref().is_some_and(kept)
     }
 
     /// The object's bytes, if they are of this generation.
@@ -161,6 +168,63 @@ impl Objects {
         tokio::spawn(Fill::new(Arc::clone(store), key, filling, wanted()).run());
         Some(Found::Filling(reader, Role::First))
     }
+
+    /// A part of an object that is not kept whole: out of chunks, which are read from GCS where they are missing.
+    /// `None` if switched off, or if there is no room. Must be called inside a runtime, as [`Self::fetch`].
+    pub fn stretch(
+        &self,
+        place: Place<'_>,
+        metadata: &Arc<Metadata>,
+        part: Span,
+        wanted: impl Fn() -> Wanted,
+    ) -> Option<Stretch> {
+        let store = self.store.as_ref().filter(|_| !metadata.forbids_storing())?;
+        let (mut segments, mut runs, mut next) = (VecDeque::new(), Vec::<VecDeque<Pending>>::new(), part.first);
+        let mut fills = store.fills.lock().unwrap_or_else(PoisonError::into_inner);
+        for chunk in chunk::window(part, metadata.size) {
+            let key = Key::from(place.chunk(metadata.generation, chunk.index));
+            let present = fills.get(&key).and_then(Filling::join);
+            let segment = if let Some(reader) = present {
+                Segment::Filling(reader.narrow(Some(chunk.wanted)), Role::Joined)
+            } else if let Some(kept) = store.kept.get(&key) {
+                Segment::Kept(cut(&kept.bytes, chunk.wanted))
+            } else {
+                let Some(room) = store.room_for(chunk.span.len()) else { break };
+                let (filling, reader) = Filling::begin();
+                fills.insert(key.clone(), Arc::clone(&filling));
+                let pending = Pending { key, filling, span: chunk.span, room };
+                match runs.last_mut() {
+                    Some(run) if run.back().is_some_and(|last| last.span.last + 1 == chunk.span.first) => {
+                        run.push_back(pending);
+                    }
+                    _ => runs.push(VecDeque::from([pending])),
+                }
+                Segment::Filling(reader.narrow(Some(chunk.wanted)), Role::First)
+            };
+            segments.push_back(segment);
+            next = chunk.span.first + chunk.wanted.last + 1;
+        }
+        drop(fills);
+        for chunks in runs {
+            let run = Run { store: Arc::clone(store), chunks, wanted: wanted(), metadata: Arc::clone(metadata) };
+            tokio::spawn(run.run());
+        }
+        if segments.is_empty() {
+            return None;
+        }
+        let rest = if next > part.last {
+            Rest::Nothing
+        } else {
+            Rest::Later(Box::new(wanted()), Span { first: next, last: part.last }, metadata.generation)
+        };
+        Some(Stretch { segments, rest, left: part.len() })
+    }
+}
+
+/// A part without copying it.
+fn cut(bytes: &Bytes, span: Span) -> Bytes {
+    let at = |position: u64| usize::try_from(position).unwrap_or(usize::MAX).min(bytes.len());
+    bytes.slice(at(span.first)..at(span.last.saturating_add(1)))
 }
 
 impl Store {
@@ -208,6 +272,15 @@ impl Store {
         self.kept.insert(key, kept);
         // Whatever must go for it goes now, not with some later request.
         self.kept.run_pending_tasks();
+    }
+
+    /// Keeps a chunk, and that there is one.
+    fn keep_chunk(&self, key: Key, kept: Kept) {
+        let chunks = Key::from(key.place().chunks());
+        if !self.kept.contains_key(&chunks) {
+            self.keep(chunks, Kept { metadata: Arc::clone(&kept.metadata), bytes: Bytes::new() });
+        }
+        self.keep(key, kept);
     }
 
     /// Takes a fill off the list, unless another one has its place by now.

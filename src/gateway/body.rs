@@ -16,7 +16,7 @@ use tokio::io::AsyncBufReadExt;
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::exchange::Exchange;
-use crate::cache::objects::Reader;
+use crate::cache::objects::{Reader, Stretch};
 use crate::gcs::{self, ReadBody};
 
 /// Output is made in pieces of this size, so that a small gzip file cannot blow up memory.
@@ -37,6 +37,7 @@ enum Content {
     Full(Option<Bytes>),
     Object(Box<ReadBody>),
     Filling(Reader),
+    Stretch(Box<Stretch>),
     Decompressed(Pieces),
 }
 
@@ -70,6 +71,11 @@ impl Body {
     /// Bytes that come for several at once.
     pub fn filling(reader: Reader) -> Self {
         Self { content: Content::Filling(reader), exchange: None }
+    }
+
+    /// A part of a large object.
+    pub fn stretch(stretch: Box<Stretch>) -> Self {
+        Self { content: Content::Stretch(stretch), exchange: None }
     }
 
     /// An object's bytes, decompressed on the way. All of the source is read, so that its checksum is compared, too.
@@ -117,6 +123,7 @@ impl std::fmt::Debug for Content {
             Self::Full(_) => "Full",
             Self::Object(_) => "Object",
             Self::Filling(_) => "Filling",
+            Self::Stretch(_) => "Stretch",
             Self::Decompressed(_) => "Decompressed",
         })
     }
@@ -128,6 +135,7 @@ impl Content {
             Self::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Object(body) => Pin::new(body.as_mut()).poll_frame(context).map_err(BodyError::Upstream),
             Self::Filling(reader) => Pin::new(reader).poll_frame(context).map_err(BodyError::Upstream),
+            Self::Stretch(stretch) => Pin::new(stretch.as_mut()).poll_frame(context).map_err(BodyError::Upstream),
             Self::Decompressed(stream) => {
                 let item = ready!(stream.as_mut().poll_next(context));
                 Poll::Ready(item.map(|item| item.map(Frame::data).map_err(decompress_error)))
@@ -176,6 +184,7 @@ impl http_body::Body for Body {
             Content::Full(bytes) => bytes.is_none(),
             Content::Object(body) => body.is_end_stream(),
             Content::Filling(reader) => reader.is_end_stream(),
+            Content::Stretch(stretch) => stretch.is_end_stream(),
             Content::Decompressed(_) => false,
         }
     }
@@ -185,6 +194,7 @@ impl http_body::Body for Body {
             Content::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Content::Object(body) => body.size_hint(),
             Content::Filling(reader) => reader.size_hint(),
+            Content::Stretch(stretch) => stretch.size_hint(),
             Content::Decompressed(_) => SizeHint::default(),
         }
     }

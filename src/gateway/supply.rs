@@ -14,7 +14,7 @@ use super::exchange::Exchange;
 use super::fetch::{AcceptedEncoding, Encoding, Fetch};
 use super::headers::Representation;
 use super::reject::Rejection;
-use crate::cache::objects::{Found, Opened, Place, Reader, Role, Wanted};
+use crate::cache::objects::{Found, Opened, Place, Reader, Role, Stretch, Wanted};
 use crate::cache::{Known, MetadataCache, Objects};
 use crate::gcs::{self, Client, Form, Read, ReadBody, ReadRequest, StatRequest};
 use crate::object::{ByteRange, ContentRange, Generation, Metadata, Metageneration, ObjectName, Span};
@@ -55,6 +55,7 @@ pub(super) struct Supply {
 pub(super) enum Content {
     Kept(Bytes),
     Filling(Reader),
+    Stretch(Box<Stretch>),
     Read(Box<ReadBody>),
 }
 
@@ -64,6 +65,7 @@ impl Content {
         match self {
             Self::Kept(bytes) => Body::kept(bytes),
             Self::Filling(reader) => Body::filling(reader),
+            Self::Stretch(stretch) => Body::stretch(stretch),
             Self::Read(body) => Body::object(body),
         }
     }
@@ -73,6 +75,7 @@ impl Content {
         match self {
             Self::Kept(bytes) => Body::decompressed(http_body_util::Full::new(bytes)).await,
             Self::Filling(reader) => Body::decompressed(reader).await,
+            Self::Stretch(stretch) => Body::decompressed(stretch).await,
             Self::Read(body) => Body::decompressed(body).await,
         }
     }
@@ -119,7 +122,7 @@ impl<'a> Source<'a> {
 
     /// What the bytes are kept under.
     pub(super) fn place(self) -> Place<'a> {
-        Place { scope: self.connection.scope, object: self.object }
+        Place::new(self.connection.scope, self.object)
     }
 
     pub(super) async fn stat(self) -> Result<Metadata, Rejection> {
@@ -152,6 +155,11 @@ impl<'a> Source<'a> {
         {
             return Ok(supply);
         }
+        if let Some(known) = known
+            && let Some(supply) = self.stretched(plan, known, exchange).await?
+        {
+            return Ok(supply);
+        }
         if self.objects.are_kept() {
             exchange.supplied("miss");
         }
@@ -178,14 +186,7 @@ impl<'a> Source<'a> {
         known: Option<&Metadata>,
         exchange: &mut Exchange,
     ) -> Result<Option<Supply>, Rejection> {
-        let wanted = || Wanted {
-            client: self.client.clone(),
-            credential: self.connection.credential.clone(),
-            request: self.request(Plan { range: None, pinned: None }),
-            metadata: self.cache.clone(),
-            label: Arc::clone(&self.connection.label),
-        };
-        let found = self.objects.fetch(self.place(), known.map(|known| known.generation), wanted);
+        let found = self.objects.fetch(self.place(), known.map(|known| known.generation), || self.wanted());
         let mut reader = match found {
             None => return Ok(None),
             Some(Found::Kept(kept)) => {
@@ -209,6 +210,37 @@ impl<'a> Source<'a> {
                 Ok(Some(Supply::from(*read)))
             }
             Opened::Taken(_) | Opened::Alone => Ok(None),
+        }
+    }
+
+    /// A part of an object that is known and not kept whole. The whole of it, also as a part, is read at once instead,
+    /// so that its checksum is compared.
+    async fn stretched(
+        self,
+        plan: Plan,
+        known: &Metadata,
+        exchange: &mut Exchange,
+    ) -> Result<Option<Supply>, Rejection> {
+        let span = plan.range.and_then(|range| range.resolve(known.size)).filter(|span| span.len() < known.size);
+        let Some(span) = span else { return Ok(None) };
+        let metadata = Arc::new(known.clone());
+        let Some(mut stretch) = self.objects.stretch(self.place(), &metadata, span, || self.wanted()) else {
+            return Ok(None);
+        };
+        exchange.supplied(stretch.result());
+        stretch.opened().await?;
+        let part = Some(ContentRange { span, total: known.size });
+        Ok(Some(Supply { metadata, part, form: Form::Stored, bytes: Content::Stretch(Box::new(stretch)) }))
+    }
+
+    /// What a fill reads, and with what.
+    fn wanted(self) -> Wanted {
+        Wanted {
+            client: self.client.clone(),
+            credential: self.connection.credential.clone(),
+            request: self.request(Plan { range: None, pinned: None }),
+            metadata: self.cache.clone(),
+            label: Arc::clone(&self.connection.label),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Hot media: what is kept of objects, who shares it, and what never comes out of it.
 
 mod bounds;
+mod chunks;
 mod freshness;
 mod sharing;
 

@@ -131,9 +131,17 @@ impl Filling {
             progress.pieces = Vec::new();
             return Poll::Ready(());
         }
-        if progress.filler.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
-            progress.filler = Some(cx.waker().clone());
+        progress.tell(cx);
+        Poll::Pending
+    }
+
+    /// Ready while nobody reads; unlike [`Self::poll_abandoned`] this changes nothing.
+    pub(super) fn poll_unread(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut progress = self.progress();
+        if progress.readers == 0 {
+            return Poll::Ready(());
         }
+        progress.tell(cx);
         Poll::Pending
     }
 
@@ -154,6 +162,12 @@ impl Progress {
     fn wake(&mut self) {
         for waker in self.waiting.drain(..) {
             waker.wake();
+        }
+    }
+
+    fn tell(&mut self, cx: &Context<'_>) {
+        if self.filler.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
+            self.filler = Some(cx.waker().clone());
         }
     }
 

@@ -11,7 +11,7 @@ use aws_lc_rs::digest;
 use moka::Equivalent;
 
 use crate::gcs::Endpoint;
-use crate::object::{BucketName, ObjectName};
+use crate::object::{BucketName, Generation, ObjectName};
 
 /// A connection with the bucket and the endpoint that it stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,6 +42,32 @@ pub struct Place<'a> {
     pub scope: Scope,
     /// Which.
     pub object: &'a ObjectName,
+    part: Part,
+}
+
+/// What of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Part {
+    Whole,
+    /// So many chunks into one generation.
+    Chunk(Generation, u64),
+    /// Nothing but the knowledge that there are chunks.
+    Chunks,
+}
+
+impl<'a> Place<'a> {
+    /// All of an object.
+    pub fn new(scope: Scope, object: &'a ObjectName) -> Self {
+        Self { scope, object, part: Part::Whole }
+    }
+
+    pub(super) fn chunk(self, generation: Generation, index: u64) -> Self {
+        Self { part: Part::Chunk(generation, index), ..self }
+    }
+
+    pub(super) fn chunks(self) -> Self {
+        Self { part: Part::Chunks, ..self }
+    }
 }
 
 /// The same, to be kept.
@@ -49,11 +75,12 @@ pub struct Place<'a> {
 pub(super) struct Key {
     scope: Scope,
     object: ObjectName,
+    part: Part,
 }
 
 impl From<Place<'_>> for Key {
     fn from(place: Place<'_>) -> Self {
-        Self { scope: place.scope, object: place.object.clone() }
+        Self { scope: place.scope, object: place.object.clone(), part: place.part }
     }
 }
 
@@ -63,8 +90,8 @@ impl Key {
         size_of::<Self>() + self.object.as_str().len()
     }
 
-    fn place(&self) -> Place<'_> {
-        Place { scope: self.scope, object: &self.object }
+    pub(super) fn place(&self) -> Place<'_> {
+        Place { scope: self.scope, object: &self.object, part: self.part }
     }
 }
 
@@ -78,11 +105,12 @@ impl Hash for Place<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.scope.hash(state);
         self.object.hash(state);
+        self.part.hash(state);
     }
 }
 
 impl Equivalent<Key> for Place<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        self.scope == key.scope && *self.object == key.object
+        self.scope == key.scope && *self.object == key.object && self.part == key.part
     }
 }

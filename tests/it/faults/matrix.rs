@@ -54,6 +54,31 @@ enum Asked {
     Head,
 }
 
+/// What stands between the client and GCS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Column {
+    Proxied,
+    /// Objects are kept whole.
+    Cached,
+    /// They are too large for that, and parts of them are kept in chunks.
+    Chunked,
+}
+
+impl Column {
+    fn cache(self) -> &'static str {
+        match self {
+            Self::Proxied => "[cache]\nmemory = 0",
+            Self::Cached => "[cache]",
+            Self::Chunked => "[cache]\nmax_object = \"1 KiB\"",
+        }
+    }
+
+    /// Asked for again, what was kept comes out; the last time, no fault is left.
+    fn times(self) -> usize {
+        if self == Self::Proxied { 1 } else { 4 }
+    }
+}
+
 /// How it ended for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum End {
@@ -85,36 +110,52 @@ const ASKED: [Asked; 5] = [Asked::Whole, Asked::Part, Asked::WholeAsPart, Asked:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_fault_gives_an_http1_client_a_wrong_or_short_body() {
-    every_cell(Wire::Http1).await;
+    every_cell(Wire::Http1, Column::Proxied).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_fault_gives_an_h2c_client_a_wrong_or_short_body() {
-    every_cell(Wire::H2c).await;
+    every_cell(Wire::H2c, Column::Proxied).await;
 }
 
-async fn every_cell(wire: Wire) {
+#[tokio::test(flavor = "multi_thread")]
+async fn no_fault_leaves_a_wrong_or_short_object_in_the_cache() {
+    every_cell(Wire::Http1, Column::Cached).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_fault_leaves_a_wrong_or_short_chunk_in_the_cache() {
+    every_cell(Wire::Http1, Column::Chunked).await;
+}
+
+async fn every_cell(wire: Wire, column: Column) {
     let gcs = Emulator::builder().start().await.unwrap();
     let packed = gzip(&pattern(7, 0, SIZE)).await;
-    let rows = join_all(WRONGS.map(|wrong| row(gcs.clone(), &packed, wire, wrong))).await;
+    let rows = join_all(WRONGS.map(|wrong| row(gcs.clone(), &packed, (wire, column), wrong))).await;
     for (wrong, ends) in WRONGS.iter().zip(rows) {
-        println!("{wire:?} {wrong:?}: {ends:?}");
+        println!("{wire:?} {column:?} {wrong:?}: {ends:?}");
     }
 }
 
 /// All cells of one fault. Each place has a gateway of its own, so that the retry budget decides nothing.
-async fn row(gcs: Emulator, packed: &[u8], wire: Wire, wrong: Wrong) -> BTreeMap<End, usize> {
+async fn row(gcs: Emulator, packed: &[u8], (wire, column): (Wire, Column), wrong: Wrong) -> BTreeMap<End, usize> {
     let mut ends = BTreeMap::new();
     for place in PLACES {
-        let gateway = Builder::over(gcs.clone()).sections(LIMITS).start().await;
+        let gateway = Builder::over(gcs.clone()).sections(LIMITS).sections(column.cache()).start().await;
         for asked in ASKED {
-            let end = cell(&gateway, packed, wire, (wrong, place, asked)).await;
+            let end = cell(&gateway, packed, (wire, column), (wrong, place, asked)).await;
             let told = format!("{wire:?} {wrong:?} {place:?} {asked:?}");
-            if must_heal(wrong, place) {
+            if must_heal(wrong, place) && column == Column::Proxied {
                 assert_eq!(end, End::Identical, "{told}: this heals");
             }
-            if wrong == Wrong::Redirect && !(asked == Asked::Head && place != Place::BeforeHead) {
+            if wrong == Wrong::Redirect
+                && column == Column::Proxied
+                && !(asked == Asked::Head && place != Place::BeforeHead)
+            {
                 assert_ne!(end, End::Identical, "{told}: redirects are not followed");
+            }
+            if column != Column::Proxied {
+                assert_eq!(end, End::Identical, "{column:?} {told}: nothing stays behind of a fault");
             }
             *ends.entry(end).or_default() += 1;
         }
@@ -132,7 +173,12 @@ fn must_heal(wrong: Wrong, place: Place) -> bool {
     }
 }
 
-async fn cell(gateway: &TestGateway, packed: &[u8], wire: Wire, (wrong, place, asked): (Wrong, Place, Asked)) -> End {
+async fn cell(
+    gateway: &TestGateway,
+    packed: &[u8],
+    (wire, column): (Wire, Column),
+    (wrong, place, asked): (Wrong, Place, Asked),
+) -> End {
     let name = format!("{wire:?}-{wrong:?}-{place:?}-{asked:?}").replace(['(', ')'], "");
     let whole = pattern(7, 0, SIZE);
     let object = match asked {
@@ -140,6 +186,10 @@ async fn cell(gateway: &TestGateway, packed: &[u8], wire: Wire, (wrong, place, a
         _ => Object::bytes(whole.clone()),
     };
     gateway.put(&name, object);
+    if column != Column::Proxied && asked != Asked::Head {
+        // What is known already is read for the cache, parts as well.
+        assert_eq!(gateway.client.head(&format!("/media/{name}"), &[]).await.status, 200);
+    }
     script(&gateway.gcs, &name, packed, (wrong, place, asked));
     let method = if asked == Asked::Head { Method::HEAD } else { Method::GET };
     let range = format!("bytes={FIRST}-{LAST}");
@@ -148,13 +198,17 @@ async fn cell(gateway: &TestGateway, packed: &[u8], wire: Wire, (wrong, place, a
         Asked::WholeAsPart => &[("range", "bytes=0-")],
         _ => &[],
     };
-    let got = wire.send(gateway.client.address, method, &format!("/media/{name}"), headers).await;
-    let Some(got) = got else {
-        // What breaks in the first bytes may break the connection before the head is out.
-        assert!(wrong == Wrong::Corrupt, "{name}: no answer at all");
-        return End::Broken;
-    };
-    judge(&name, &got, &whole, (wrong, asked))
+    let mut end = End::Broken;
+    for _ in 0..column.times() {
+        let path = format!("/media/{name}");
+        let Some(got) = wire.send(gateway.client.address, method.clone(), &path, headers).await else {
+            // What breaks in the first bytes may break the connection before the head is out.
+            assert!(wrong == Wrong::Corrupt, "{name}: no answer at all");
+            continue;
+        };
+        end = judge(&name, &got, &whole, (wrong, asked));
+    }
+    end
 }
 
 /// Sets the trap.
