@@ -8,6 +8,7 @@ mod answer;
 mod check;
 mod connections;
 mod guard;
+mod links;
 mod manifest;
 mod objects;
 mod page;
@@ -16,6 +17,7 @@ mod query;
 mod reach;
 mod route;
 mod slots;
+mod terms;
 
 use std::sync::Arc;
 
@@ -98,6 +100,9 @@ impl Console {
         let route = Route::of(path)?;
         in_force.guard.check(head, route.audience())?;
         route.takes(&head.method)?;
+        if route == Route::Links {
+            return Ok(json(&links::make(&in_force, head, content).await?));
+        }
         if !content.is_end_stream() {
             return Err(Refusal::UnexpectedContent);
         }
@@ -123,6 +128,7 @@ impl Console {
                 let (connection, _place) = (in_force.connection(name)?, self.slots.page()?);
                 let gateway = self.gateway_url(&in_force, head);
                 let cover = Cover::new(Links::Gateway, &gateway.url, [(&connection.label, &connection.config)]);
+                let cover = terms::for_preview(&in_force).into_iter().fold(cover, Cover::signed);
                 let client = &in_force.gateway.client;
                 Ok(json(&objects::preview(client, connection, (&cover, head.uri.query())).await?))
             }
@@ -130,6 +136,7 @@ impl Console {
                 manifest::stream(&in_force, Arc::clone(in_force.connection(name)?), head, &self.slots).await
             }
             Route::Check(name) => check::run(&in_force, name, head, &self.slots).await,
+            Route::Links => Err(Refusal::NotFound),
         }
     }
 

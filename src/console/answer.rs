@@ -45,6 +45,12 @@ pub(super) enum Refusal {
     Unauthorized,
     #[error("{0}")]
     Query(String),
+    #[error("what was sent cannot be used: {0}")]
+    Content(String),
+    #[error("links are given out only to who shows a token; name a file with one in admin.token_file")]
+    TokenNeeded,
+    #[error("{0}")]
+    NoLinks(String),
     #[error("this takes no content")]
     UnexpectedContent,
     #[error("{0}")]
@@ -79,11 +85,11 @@ impl Refusal {
             Self::NotFound | Self::NoSuchConnection => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
-            Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::CrossSite | Self::TokenNeeded => StatusCode::FORBIDDEN,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::Query(_) | Self::UnexpectedContent => StatusCode::BAD_REQUEST,
+            Self::Query(_) | Self::Content(_) | Self::UnexpectedContent => StatusCode::BAD_REQUEST,
             Self::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::NoPublicUrl => StatusCode::CONFLICT,
+            Self::NoPublicUrl | Self::NoLinks(_) => StatusCode::CONFLICT,
             Self::Upstream(_) | Self::Manifest(_) => StatusCode::BAD_GATEWAY,
             Self::Lost => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -99,6 +105,9 @@ impl Refusal {
             Self::CrossSite => "cross_site",
             Self::Unauthorized => "unauthorized",
             Self::Query(_) => "bad_query",
+            Self::Content(_) => "bad_content",
+            Self::TokenNeeded => "token_needed",
+            Self::NoLinks(_) => "no_links",
             Self::UnexpectedContent => "unexpected_content",
             Self::Busy(_) => "busy",
             Self::NoPublicUrl => "no_public_url",

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::InForce;
 use super::reach::GatewayUrl;
+use super::terms;
 use crate::gateway::client_addr::ClientAddr;
 use crate::gateway::connection::Connection;
 use crate::gateway::decide::{Audience, Signing};
@@ -42,7 +43,11 @@ struct Shown {
     recursive: bool,
     /// `anyone` or `restricted`.
     access: &'static str,
-    /// Whether the address that asks would be admitted, if it came to the gateway as it came here.
+    /// What it takes to be admitted: `network`, `link`, `network-and-link` or `network-or-link`.
+    demand: &'static str,
+    /// Whether previews and manifests may have links in their URLs.
+    links: bool,
+    /// Whether the address that asks would be admitted, if it came to the gateway as it came here, with a link if need be.
     admitted: bool,
     /// Whether CORS lets scripts of the page's origin read.
     readable: bool,
@@ -52,9 +57,11 @@ struct Shown {
 pub(super) fn overview(in_force: &InForce, gateway: GatewayUrl, head: &Parts, peer: Peer) -> Overview {
     let client = ClientAddr::from(peer.address.ip());
     let origin = page_origin(head);
+    let makes_links = terms::for_preview(in_force).is_some();
     let shown = |connection: &Connection| {
         let config = &connection.config;
         let network = in_force.gateway.network.as_deref();
+        let demand = connection.access.demand();
         Shown {
             name: connection.label.to_string(),
             title: config.title.clone(),
@@ -65,7 +72,13 @@ pub(super) fn overview(in_force: &InForce, gateway: GatewayUrl, head: &Parts, pe
             signing: connection.signing() == Signing::Possible,
             recursive: config.recursive,
             access: if connection.audience() == Audience::Anyone { "anyone" } else { "restricted" },
-            admitted: connection.access.admit(client, network).is_ok(),
+            demand: demand.as_str(),
+            links: demand.takes_links() && makes_links,
+            admitted: if demand.takes_links() && makes_links {
+                connection.access.approach(client, network).is_ok()
+            } else {
+                connection.access.admit(client, network).is_ok()
+            },
             readable: origin.as_ref().is_some_and(|origin| may_read(connection, origin)),
         }
     };

@@ -41,6 +41,11 @@ impl Guard {
         Self { token, hosts: Hosts::new(hosts) }
     }
 
+    /// Whether a token is asked for.
+    pub(super) fn asks_for_a_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     pub(super) fn check(&self, head: &Parts, audience: Audience) -> Result<(), Refusal> {
         if audience == Audience::Anyone {
             return Ok(());

@@ -19,6 +19,7 @@ use super::InForce;
 use super::answer::{Body, JSON, JSON_LINES, Refusal, full, streamed};
 use super::query::Query;
 use super::slots::Slots;
+use super::terms::{self, Asked};
 use crate::gateway::connection::Connection;
 use crate::gcs::Depth;
 use crate::server::{BoxError, PublicUrl};
@@ -34,8 +35,21 @@ const WAITING: usize = 2;
 /// The part of `gcs.max_in_flight` that one manifest may take.
 const SHARE: usize = 4;
 
-const PARAMETERS: [&str; 8] =
-    ["format", "data_key", "import", "data_type", "gs_uri", "since", "start_after", "public_url"];
+const PARAMETERS: [&str; 13] = [
+    "format",
+    "data_key",
+    "import",
+    "data_type",
+    "gs_uri",
+    "since",
+    "start_after",
+    "public_url",
+    "link",
+    "expires",
+    "not_before",
+    "network",
+    "subject",
+];
 
 /// Gives pieces to a body, as fast as that takes them.
 struct Pieces(Sender<Bytes>);
@@ -135,9 +149,9 @@ impl Order {
                 })?),
             };
         let start_after = query.one("start_after")?.map(str::to_owned);
-        let cover = Arc::new(cover(in_force, &query)?);
+        let cover = linked(cover(in_force, &query)?, in_force, &connection, &query)?;
         let place = place(in_force, &connection);
-        Ok(Self { connection, place, cover, recipe, since, start_after })
+        Ok(Self { connection, place, cover: Arc::new(cover), recipe, since, start_after })
     }
 
     async fn make(self, mut pieces: Pieces) -> Result<(), tasks::Error> {
@@ -175,6 +189,28 @@ fn tell(connection: &str, counts: &Counts, troubles: &Troubles, error: Option<&t
         }
         None => tracing::info!(connection, listed, tasks, "a manifest was made"),
     }
+}
+
+/// The same with a link in each URL, if that is asked for. A manifest whose URLs should have links, and have none, would
+/// be found out by the annotators.
+fn linked(cover: Cover, in_force: &InForce, connection: &Connection, query: &Query) -> Result<Cover, Refusal> {
+    let terms = Asked::read(query)?;
+    if !query.flag("link")? {
+        let stray = terms::PARAMETERS.iter().find(|name| query.all(name).next().is_some());
+        return match stray {
+            Some(name) => Err(Refusal::Query(format!("{name} is about links; add link=true"))),
+            None => Ok(cover),
+        };
+    }
+    if query.flag("gs_uri")? {
+        return Err(Refusal::Query("gs:// URIs carry no links; leave gs_uri or link out".to_owned()));
+    }
+    if !connection.config.access.takes_links() {
+        let cure =
+            "this connection takes no links; set its access to \"link\", \"network-and-link\" or \"network-or-link\"";
+        return Err(Refusal::NoLinks(cure.to_owned()));
+    }
+    Ok(cover.signed(terms.signer(in_force)?))
 }
 
 /// All connections behind the public URL, which `gs://` links do without.

@@ -24,6 +24,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/api/v1/connections/{name}/preview"),
     ("GET", "/api/v1/connections/{name}/tasks"),
     ("POST", "/api/v1/connections/{name}/check"),
+    ("POST", "/api/v1/links"),
 ];
 
 const READ: &str = "GET, HEAD";
@@ -50,6 +51,8 @@ pub(super) enum Route<'a> {
     Tasks(&'a str),
     /// `…/{name}/check`
     Check(&'a str),
+    /// `/api/v1/links`
+    Links,
 }
 
 impl<'a> Route<'a> {
@@ -60,6 +63,7 @@ impl<'a> Route<'a> {
             "/config" => return Ok(Self::Config),
             "/api/v1/openapi.json" => return Ok(Self::OpenApi),
             "/api/v1/connections" => return Ok(Self::Connections),
+            "/api/v1/links" => return Ok(Self::Links),
             _ => {}
         }
         if let Some(file) = Page::file(path) {
@@ -78,7 +82,7 @@ impl<'a> Route<'a> {
     /// Whether the method is one of the route's.
     pub(super) fn takes(self, method: &Method) -> Result<(), Refusal> {
         let (good, allowed) = match self {
-            Self::Check(_) => (method == Method::POST, WRITE),
+            Self::Check(_) | Self::Links => (method == Method::POST, WRITE),
             _ => (matches!(*method, Method::GET | Method::HEAD), READ),
         };
         if good { Ok(()) } else { Err(Refusal::Method(allowed)) }
@@ -95,7 +99,8 @@ impl<'a> Route<'a> {
             | Self::Objects(_)
             | Self::Preview(_)
             | Self::Tasks(_)
-            | Self::Check(_) => Audience::Operators,
+            | Self::Check(_)
+            | Self::Links => Audience::Operators,
         }
     }
 }

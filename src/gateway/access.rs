@@ -58,6 +58,16 @@ pub enum Demand {
 }
 
 impl Demand {
+    /// The word that stands in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::Link => "link",
+            Self::NetworkAndLink => "network-and-link",
+            Self::NetworkOrLink => "network-or-link",
+        }
+    }
+
     /// Whether links are looked at.
     pub fn takes_links(self) -> bool {
         self != Self::Network

@@ -2,6 +2,7 @@
 
 mod api;
 mod guard;
+mod links;
 mod openapi;
 mod page;
 mod page_rig;

@@ -5,6 +5,12 @@ import { checkPanel } from "./check.js";
 import { manifestPanel } from "./manifest.js";
 import { previewPanel } from "./preview.js";
 
+const DEMANDS = {
+  network: "allowed clients only",
+  link: "whoever has a link",
+  "network-and-link": "allowed clients that have a link",
+  "network-or-link": "allowed clients, and whoever has a link",
+};
 const DELIVERIES = {
   auto: "proxy or signed URL, decided per request",
   proxy: "bytes stream through the gateway",
@@ -13,7 +19,7 @@ const DELIVERIES = {
 
 /** A connection's card. */
 export function card(connection, overview) {
-  const { name, title, description, uri, delivery, access, credentials } = connection;
+  const { name, title, description, uri, delivery, access, demand, credentials } = connection;
   const heading = el("h3", { id: `title-${name}` }, title ?? name);
   const parts = [
     ["Test connection", "check", checkPanel],
@@ -39,7 +45,7 @@ export function card(connection, overview) {
       fact("URI", el("code", {}, uri)),
       fact("Delivery", `${delivery}: ${DELIVERIES[delivery]}`),
       fact("Credentials", credentials),
-      fact("Open to", access === "anyone" ? "anyone" : "allowed clients only")),
+      fact("Open to", access === "anyone" ? "anyone" : DEMANDS[demand])),
     el("div", { class: "actions", role: "group", "aria-label": title ?? name }, ...buttons),
     ...panels.map((part) => part.panel));
 }

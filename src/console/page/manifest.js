@@ -25,6 +25,7 @@ export function manifestPanel(panel, connection, overview) {
     return el("div", { class: "field" }, el("label", { for: control.id }, label), control, help);
   };
   const choice = (options) => el("select", {}, ...options.map(([value, label]) => el("option", { value }, label)));
+  const tick = (key, label) => el("label", { class: "check" }, el("input", { type: "checkbox", name: key, value: "true" }), label);
   const url = el("input", { type: "url", value: overview.gateway.url, required: true });
   const form = el("form", { class: "form" },
     field("format", "Format", choice(FORMATS)),
@@ -33,7 +34,10 @@ export function manifestPanel(panel, connection, overview) {
     field("data_key", "Fields for the URL", el("input", { placeholder: "as usual", spellcheck: false }), "One or more names; several with spaces between."),
     field("since", "Newer than", el("input", { placeholder: "2026-01-31T12:00:00Z", spellcheck: false }), "A time or a date; empty for all."),
     overview.gateway.configured ? null : field("public_url", "Gateway's URL", url, "server.public_url is not set; the manifest's URLs begin with this."),
-    el("label", { class: "check" }, el("input", { type: "checkbox", name: "gs_uri", value: "true" }), " keep gs:// URIs"));
+    connection.links ? field("expires", "Links end after", el("input", { value: "30days", spellcheck: false }), "How long they work, such as 12h.") : null,
+    connection.links ? field("subject", "Links are for", el("input", { placeholder: "anyone who has the manifest", spellcheck: false }), "A name for the audit log and for revocation.") : null,
+    connection.links ? tick("link", " put a link into each URL") : null,
+    tick("gs_uri", " keep gs:// URIs"));
   const submit = el("button", { type: "submit", class: "primary" }, "Download");
   const cancel = el("button", { type: "button", hidden: true }, "Cancel");
   const status = el("p", { class: "status", role: "status" });
@@ -56,6 +60,7 @@ function query(form) {
     const text = value.trim();
     if (!text || (key === "import" && text === "files")) continue;
     if (key === "public_url" && form.elements.gs_uri.checked) continue;
+    if (["expires", "subject"].includes(key) && !form.elements.link.checked) continue;
     if (key === "data_key") text.split(/\s+/).forEach((one) => asked.append(key, one));
     else asked.append(key, text);
   }
@@ -64,8 +69,8 @@ function query(form) {
 
 function commandLine(name, asked) {
   const flags = [...asked].map(([key, value]) => {
-    const flag = `--${key.replace("_", "-")}`;
-    return key === "gs_uri" ? flag : `${flag} ${/^[\w.:/-]+$/.test(value) ? value : `'${value.replaceAll("'", "'\\''")}'`}`;
+    const flag = `--${key.replaceAll("_", "-")}`;
+    return ["gs_uri", "link"].includes(key) ? flag : `${flag} ${/^[\w.:/-]+$/.test(value) ? value : `'${value.replaceAll("'", "'\\''")}'`}`;
   });
   return ["gsgate tasks", name, ...flags].join(" ");
 }

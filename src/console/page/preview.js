@@ -58,9 +58,12 @@ export function previewPanel(panel, connection, overview) {
 }
 
 /** What stands in the way, said before anything fails. */
-function notes({ admitted, readable }, { client }) {
+function notes({ admitted, readable, demand, links }, { client }) {
   const said = [];
-  if (!admitted) {
+  if (demand !== "network" && !links) {
+    said.push(note("warn", "This connection looks for links, and this page has none: they are given out only where ", el("code", {}, "admin.token_file"),
+      " and ", el("code", {}, "links.keys"), " are set. Those who have a link see what may be missing here."));
+  } else if (!admitted) {
     said.push(note("warn", "The connection does not admit ", el("code", {}, client),
       ", which is where this page is seen from. To you the gateway answers as if nothing were there, so nothing may be shown here; those who are admitted see it."));
   }
@@ -101,7 +104,8 @@ function fill(stage, figure, object, connection, overview) {
   } else if (kind === "video" || kind === "audio") {
     const player = el(kind, { controls: true, preload: "metadata", "aria-label": name, onloadedmetadata: () => done("shown"), onerror: failed });
     if (kind === "video") player.playsInline = true;
-    player.src = url;
+    // A frame is shown only where a time is named.
+    player.src = kind === "video" ? `${url}#t=0.1` : url;
     stage.append(player);
   } else if (kind === "text" && connection.readable) {
     text(url).then((shown) => {

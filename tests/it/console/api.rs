@@ -46,6 +46,7 @@ async fn connections_are_told_with_what_the_browser_may_expect() {
     assert_eq!(told["client"], "127.0.0.1");
     let closed = json!({"name": "closed", "title": "Closed <b>", "description": "nobody", "uri": "gs://other-media/a/",
         "credentials": "default", "delivery": "auto", "signing": true, "recursive": false, "access": "restricted",
+        "demand": "network", "links": false,
         "admitted": false, "readable": true});
     assert_eq!(told["connections"][0], closed);
     let media = &told["connections"][1];

@@ -134,6 +134,11 @@ async fn refused(gateway: &TestGateway, truth: &mut Truth) {
             truth.ask(gateway.admin, route, &fill(template, "nobody"), &[HOST]).await;
         }
     }
+    let folder = tempfile::tempdir().unwrap();
+    let linked = super::links::gateway(folder.path()).await;
+    for body in [r#"{"uris":["gs://test-media/images/a.jpg"]}"#, r#"{"uris":["gs://nowhere/a"]}"#] {
+        truth.note("POST", "/api/v1/links", &super::links::post(linked.admin, body).await);
+    }
     let tasks = ("GET", "/api/v1/connections/{name}/tasks");
     let unnamed = TestGateway::start().await;
     truth.ask(unnamed.admin, tasks, &fill(tasks.1, "media"), &[HOST]).await;
@@ -193,7 +198,7 @@ async fn guarded() -> TestGateway {
 }
 
 /// An answer as it stood on the wire.
-fn read(bytes: &[u8]) -> Answer {
+pub(super) fn read(bytes: &[u8]) -> Answer {
     let text = String::from_utf8(bytes.to_vec()).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     let mut lines = head.lines();

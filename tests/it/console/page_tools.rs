@@ -40,6 +40,26 @@ async fn the_page_asks_for_the_token_and_keeps_it_for_the_tab_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_demands_a_link_is_shown_by_one_to_who_has_the_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(mut page) = open(builder(&super::links::sections(folder.path())).await, Listed::Yes).await else { return };
+    page.browser.wait_until("document.getElementById('token').open").await;
+    let enter = "document.getElementById('token-text').value = 'links-token-0123456789'; \
+                 document.getElementById('token-form').requestSubmit()";
+    page.browser.evaluate(enter).await;
+    page.shown().await;
+    page.click("linked", "Preview").await;
+    page.previewed("linked").await;
+    let shown = "[...document.querySelectorAll('#preview-linked figure')].map((figure) => figure.dataset.state)";
+    assert_eq!(page.browser.evaluate(shown).await, serde_json::json!(vec!["shown"; 12]));
+    page.click("linked", "Manifest").await;
+    page.browser.evaluate("document.querySelector('#manifest-linked [name=link]').click()").await;
+    let line = page.text("#manifest-linked .same").await;
+    assert!(line.contains(" --link") && line.contains("--expires 30days"), "{line}");
+    page.picture("links").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_network_or_cors_forbid_is_said_plainly() {
     let closed = "[connections.closed]\nuri = \"gs://test-media/images/\"\nallow = [\"192.0.2.1\"]";
     let Some(mut page) = open(builder(closed).await, Listed::No).await else { return };
