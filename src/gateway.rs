@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod body;
+pub mod budget;
 pub mod client_addr;
 pub mod connection;
 pub mod cors;
@@ -13,6 +14,7 @@ pub mod exchange;
 pub mod fetch;
 pub mod headers;
 pub mod host;
+pub mod jwt;
 pub mod links;
 mod proxy;
 pub mod reject;
@@ -20,6 +22,7 @@ pub mod route;
 mod signed_url;
 pub mod subject;
 mod supply;
+pub mod vendor;
 
 use std::collections::HashMap;
 use std::fmt;

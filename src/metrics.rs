@@ -13,7 +13,8 @@ use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
 use crate::metrics::families::{
-    CacheLabels, CauseLabels, DeliveryLabels, Families, OutcomeLabels, ReasonLabels, RequestLabels, UpstreamLabels,
+    BudgetLabels, CacheLabels, CauseLabels, DeliveryLabels, Families, OutcomeLabels, ReasonLabels, RequestLabels,
+    UpstreamLabels,
 };
 
 pub use self::families::Tier;
@@ -185,6 +186,16 @@ impl Metrics {
         self.inner.families.audit_write_failures.inc();
     }
 
+    /// Counts one request that was refused for a spent budget.
+    pub fn budget_spent(&self, who: &'static str, limit: &'static str) {
+        self.inner.families.budget_refusals.get_or_create(&BudgetLabels { who, limit }).inc();
+    }
+
+    /// Counts one attempt to fetch the keys of a token issuer.
+    pub fn jwks_fetch(&self, outcome: &'static str) {
+        self.inner.families.jwks_fetches.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
     /// Client connections that are open.
     pub fn connections_open(&self) -> &Gauge {
         &self.inner.families.connections_open
@@ -280,6 +291,8 @@ mod tests {
         metrics.config_reload("refused");
         metrics.revocations_refused();
         metrics.config_in_force(UNIX_EPOCH + Duration::from_millis(1_767_225_600_500));
+        metrics.budget_spent("network", "requests");
+        metrics.jwks_fetch("ok");
         metrics.audit_dropped(2);
         metrics.audit_write_failed();
         metrics.connections_open().inc();
@@ -328,6 +341,8 @@ mod tests {
             "gsgate_config_reloads_total",
             "gsgate_config_last_reload_successful",
             "gsgate_config_in_force_timestamp_seconds",
+            "gsgate_budget_refusals_total",
+            "gsgate_jwks_fetches_total",
             "gsgate_audit_dropped_total",
             "gsgate_audit_write_failures_total",
             "gsgate_link_revocation_reloads_total",

@@ -38,6 +38,8 @@ pub(super) struct Families {
     pub(super) reloads: Family<OutcomeLabels, Counter>,
     pub(super) reload_ok: Gauge,
     pub(super) config_loaded: Gauge,
+    pub(super) budget_refusals: Family<BudgetLabels, Counter>,
+    pub(super) jwks_fetches: Family<OutcomeLabels, Counter>,
     pub(super) audit_dropped: Counter,
     pub(super) audit_write_failures: Counter,
     pub(super) revocation_reloads: Family<OutcomeLabels, Counter>,
@@ -78,6 +80,12 @@ pub(super) struct CauseLabels {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(super) struct OutcomeLabels {
     pub(super) outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct BudgetLabels {
+    pub(super) who: &'static str,
+    pub(super) limit: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -138,6 +146,8 @@ impl Default for Families {
             reloads: Family::default(),
             reload_ok: Gauge::default(),
             config_loaded: Gauge::default(),
+            budget_refusals: Family::default(),
+            jwks_fetches: Family::default(),
             audit_dropped: Counter::default(),
             audit_write_failures: Counter::default(),
             revocation_reloads: Family::default(),
@@ -225,6 +235,8 @@ impl Families {
             Unit::Seconds,
             self.config_loaded.clone(),
         );
+        registry.register("budget_refusals", "Requests refused for a spent budget", self.budget_refusals.clone());
+        registry.register("jwks_fetches", "Attempts to fetch keys of token issuers", self.jwks_fetches.clone());
         registry.register("audit_dropped", "Lines of the audit log lost", self.audit_dropped.clone());
         registry.register(
             "audit_write_failures",
