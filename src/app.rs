@@ -23,6 +23,8 @@ use crate::config::{ConfigError, Resolved};
 use crate::console::{Console, InForce, Reach};
 use crate::gateway::Gateway;
 use crate::gateway::body::Body;
+use crate::gateway::budget::Accounts;
+use crate::gateway::jwt::fetched::Issuers;
 use crate::metrics::Metrics;
 use crate::server::admin::Admin;
 use crate::server::readiness::Readiness;
@@ -57,6 +59,10 @@ struct Parts {
     metrics: Metrics,
     readiness: Readiness,
     audit: Audit,
+    /// What everybody has used of their budgets.
+    accounts: Accounts,
+    /// The keys of token issuers.
+    issuers: Issuers,
     /// Whichever gateway is in force.
     front: Front,
     /// What the admin listener shows of the configuration in force.
@@ -97,7 +103,15 @@ impl App {
         let (metrics, readiness) = (Metrics::new(), Readiness::new());
         let audit = Audit::start(resolved.config.audit.output.clone(), Arc::new(AuditCounts(metrics.clone())))
             .map_err(|error| anyhow::Error::new(error).context("cannot start the thread of the audit log"))?;
-        let lasting = assemble::Lasting { metrics: &metrics, readiness: &readiness, audit: &audit, objects: None };
+        let (accounts, issuers) = (Accounts::new(metrics.clone()), Issuers::new(metrics.clone()));
+        let lasting = assemble::Lasting {
+            metrics: &metrics,
+            readiness: &readiness,
+            audit: &audit,
+            accounts: &accounts,
+            issuers: &issuers,
+            objects: None,
+        };
         let gateway = Arc::new(assemble::assemble(&resolved, source.environment(), lasting).await?);
         let in_force = assemble::shown(&resolved, source.environment(), &metrics, &gateway)?;
         let public = bind("server", &resolved.config.server, &metrics, &resolved)?;
@@ -107,7 +121,7 @@ impl App {
         metrics.config_in_force(SystemTime::now());
         let front = Front(Arc::new(ArcSwap::new(gateway)));
         let in_force = Arc::new(ArcSwap::from_pointee(in_force));
-        let parts = Parts { metrics, readiness, audit, front, in_force };
+        let parts = Parts { metrics, readiness, audit, accounts, issuers, front, in_force };
         let reloader = Reloader::new(source, (resolved, watch), parts.clone(), public.tls().cloned());
         Ok(Self { public, admin, parts, reloader })
     }

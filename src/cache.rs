@@ -8,4 +8,4 @@ pub mod signed_urls;
 pub use config::Config;
 pub use metadata::{Known, MetadataCache};
 pub use objects::Objects;
-pub use signed_urls::{SignedUrls, SigningWindow, UrlRequest};
+pub use signed_urls::{SignedUrl, SignedUrls, SigningWindow, UrlRequest};

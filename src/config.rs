@@ -15,12 +15,14 @@ use serde::Deserialize;
 
 pub use self::environment::Environment;
 pub use self::error::ConfigError;
-pub use self::resolve::{Resolved, ResolvedConnection};
+pub use self::resolve::{KeysAt, Resolved, ResolvedConnection};
 use crate::gateway::access::{self, Networks};
+use crate::gateway::budget;
 use crate::gateway::connection;
 use crate::gateway::cors;
 use crate::gateway::links;
 use crate::gateway::route::ConnectionName;
+use crate::gateway::vendor;
 use crate::gcs::credentials;
 use crate::{audit, cache, gcs, server, telemetry};
 
@@ -61,6 +63,12 @@ pub struct Config {
     /// `[connections.*]`
     #[serde(default)]
     pub connections: BTreeMap<ConnectionName, connection::Config>,
+    /// `[budgets]`
+    #[serde(default)]
+    pub budgets: budget::Config,
+    /// `[vendors]`
+    #[serde(default)]
+    pub vendors: vendor::Config,
     /// `[audit]`
     #[serde(default)]
     pub audit: audit::Config,

@@ -35,6 +35,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 
 use self::access::{Access, Admitted, Approach};
 use self::body::Body;
+use self::budget::Budgets;
 use self::client_addr::{ClientAddr, Network};
 use self::connection::Connection;
 use self::cors::{Cors, Preflight};
@@ -47,6 +48,7 @@ use self::proxy::Opened;
 use self::reject::Rejection;
 use self::route::{EncodedPath, Route};
 use self::supply::Source;
+use self::vendor::Vendors;
 use crate::audit::Audit;
 use crate::cache::{MetadataCache, Objects, SignedUrls};
 use crate::gcs::{Client, Endpoint};
@@ -88,6 +90,10 @@ pub struct Gateway {
     pub metrics: Metrics,
     /// Who read what.
     pub audit: Audit,
+    /// How much each may ask for.
+    pub budgets: Budgets,
+    /// The contracts of annotation vendors.
+    pub vendors: Vendors,
     /// Whether the process wants traffic.
     pub is_ready: ReadinessProbe,
 }
@@ -126,23 +132,24 @@ impl Gateway {
         let (token, name, path) = match Route::parse(head.uri.path()) {
             Route::Health => return Ok(page(&head.method, StatusCode::OK, "ok\n")),
             Route::Readiness => return Ok(self.readiness(&head.method)),
+            Route::Vendor(route) => return self.answer_vendor(route, (head, peer), scope, exchange).await,
             Route::Nowhere => (None, "", EncodedPath::EMPTY),
             Route::Media { token, connection, object } => (token, connection, object),
         };
         exchange.asks_for_media(self.connections.get(name).map(|connection| &connection.label));
-        self.hosts.check(head)?;
-        let client = ClientAddr::derive(peer, &head.headers, &self.trusted_proxies)?;
-        exchange.asked_by(client);
+        let client = self.client(head, peer, exchange)?;
         let (connection, approach) = self.approach(client, name)?;
         exchange.admitted_to(&connection.label);
         scope.cors = &connection.cors;
         if head.method == Method::OPTIONS {
             return preflight(connection, head);
         }
+        exchange.paid_by(self.budgets.network(client, SystemTime::now()).await?);
+        let approach = connection.identify(approach, &head.headers).await?;
         let object = connection.name(path);
         let shown = Shown::of(token, head.uri.query());
         let admitted = approach.admit(|| self.verify(shown, client, (connection, object.as_ref().ok())))?;
-        exchange.let_in(&admitted);
+        self.let_in(connection, &admitted, exchange).await?;
         let fetch = Fetch::parse(&head.method, &head.headers)?.over(head.version);
         let object = object?;
         if !connection.contains(&object) {
@@ -150,6 +157,28 @@ impl Gateway {
         }
         exchange.wants(&object);
         self.deliver((connection, &object), &admitted, &fetch, exchange).await
+    }
+
+    /// Who asks, of a host that is ours.
+    fn client(
+        &self,
+        head: &Parts,
+        peer: std::net::SocketAddr,
+        exchange: &mut Exchange,
+    ) -> Result<ClientAddr, Rejection> {
+        self.hosts.check(head)?;
+        let client = ClientAddr::derive(peer, &head.headers, &self.trusted_proxies)?;
+        exchange.asked_by(client);
+        Ok(client)
+    }
+
+    /// Notes who was admitted, and lets them pay.
+    async fn let_in(&self, connection: &Connection, who: &Admitted, exchange: &mut Exchange) -> Result<(), Rejection> {
+        exchange.let_in(who);
+        if let Some(subject) = who.subject() {
+            exchange.paid_by(self.budgets.subject(connection.issuer(), subject, SystemTime::now()).await?);
+        }
+        Ok(())
     }
 
     /// The connection, for a client whose address may come near it. Whose may not learns nothing about which exist.
@@ -205,8 +234,14 @@ impl Gateway {
         let decided = match decision_for(0) {
             redirect @ Decision::SignedUrl(_) => redirect,
             Decision::Proxy(_) => {
-                let source =
-                    Source { client: &self.client, cache: &self.metadata, objects: &self.objects, connection, object };
+                let source = Source {
+                    client: &self.client,
+                    cache: &self.metadata,
+                    objects: &self.objects,
+                    connection,
+                    object,
+                    subject: connection.tells(admitted),
+                };
                 match proxy::deliver(source, admitted, fetch, exchange, decision_for).await? {
                     Opened::Answer(response, decision) => {
                         exchange.decided(decision);
@@ -279,8 +314,8 @@ fn page(method: &Method, status: StatusCode, text: &'static str) -> Response<Bod
 
 /// Where a link was shown, nobody who follows a reference from the answer learns it.
 fn keep_link(headers: &mut http::HeaderMap, head: &Parts) {
-    let token = Route::parse(head.uri.path()).token();
-    if Shown::of(token, head.uri.query()) != Shown::Nothing {
+    let route = Route::parse(head.uri.path());
+    if Shown::of(route.token(), head.uri.query()) != Shown::Nothing || matches!(route, Route::Vendor(_)) {
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     }
 }

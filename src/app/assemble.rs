@@ -2,6 +2,8 @@
 //!
 //! Reads credential files; asks nobody over the network, but for where the metadata server is.
 
+mod identity;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -13,9 +15,11 @@ use crate::check::Checker;
 use crate::config::{ConfigError, Environment, Resolved, ResolvedConnection};
 use crate::console::InForce;
 use crate::gateway::Gateway;
-use crate::gateway::connection::Connection;
+use crate::gateway::budget::{Accounts, Budgets};
+use crate::gateway::connection::{Connection, UpstreamSubject};
 use crate::gateway::decide::Delivery;
 use crate::gateway::host::Hosts;
+use crate::gateway::jwt::fetched::Issuers;
 use crate::gateway::links::Links;
 use crate::gcs::credentials::ControlPlane;
 use crate::gcs::{Client, Credential};
@@ -35,26 +39,32 @@ pub(super) struct Lasting<'a> {
     /// The bytes that the gateway before kept. What they are of is part of their keys, and none is served before GCS
     /// has said once more which generation is current.
     pub(super) objects: Option<&'a Objects>,
+    pub(super) accounts: &'a Accounts,
+    pub(super) issuers: &'a Issuers,
 }
 
 /// Builds a gateway.
 pub(super) async fn assemble(
     resolved: &Resolved,
     environment: &Environment,
-    Lasting { metrics, readiness, audit, objects }: Lasting<'_>,
+    lasting: Lasting<'_>,
 ) -> Result<Gateway, StartError> {
+    let Lasting { metrics, readiness, audit, objects, .. } = lasting;
     let config = &resolved.config;
     if let Some(Err(error)) = config.audit.output.as_ref().map(Output::check) {
         return Err(refused(resolved, &["audit", "output"], error).into());
     }
     let client =
         Client::new(&config.gcs, metrics.clone()).map_err(|error| refused(resolved, &["gcs", "ca_file"], error))?;
-    let credentials = load_credentials(resolved, environment, metrics).await?;
+    let control = ControlPlane::new(&config.gcs).map_err(|error| refused(resolved, &["gcs", "ca_file"], error))?;
+    let credentials = load_credentials(resolved, environment, (&control, metrics)).await?;
     let mut connections = HashMap::new();
     for connection in &resolved.connections {
         let name = &connection.config.credentials;
         let credential = credentials.get(name.as_str()).ok_or_else(|| unknown(resolved, connection))?;
-        connections.insert(connection.label.to_string(), Arc::new(connect(resolved, connection, credential)?));
+        let identity = identity::identity(connection, lasting.issuers, &control).await;
+        let connected = Connection { identity, ..connect(resolved, connection, credential)? };
+        connections.insert(connection.label.to_string(), Arc::new(connected));
     }
     if config.gcs.endpoint.is_exposed() {
         let endpoint = config.gcs.endpoint.to_string();
@@ -78,6 +88,8 @@ pub(super) async fn assemble(
         signed_urls: SignedUrls::new(SIGNED_URLS),
         metrics: metrics.clone(),
         audit: audit.clone(),
+        budgets: Budgets::new(lasting.accounts.clone(), &config.budgets),
+        vendors: identity::vendors(resolved, &control)?,
         is_ready: Arc::new(move || ready.is_ready()),
     })
 }
@@ -104,16 +116,14 @@ fn hosts(config: &server::Config) -> Hosts {
 async fn load_credentials<'a>(
     resolved: &'a Resolved,
     environment: &Environment,
-    metrics: &Metrics,
+    (control, metrics): (&ControlPlane, &Metrics),
 ) -> Result<HashMap<&'a str, Credential>, ConfigError> {
-    let control =
-        ControlPlane::new(&resolved.config.gcs).map_err(|error| refused(resolved, &["gcs", "ca_file"], error))?;
     let metrics = metrics.clone();
     let surroundings =
         environment.for_credentials().with_observer(move |outcome| metrics.token_refresh(outcome.as_str()));
     let mut loaded = HashMap::new();
     for (name, settings) in resolved.used_credentials() {
-        let credential = Credential::load(settings, &surroundings, &control).await;
+        let credential = Credential::load(settings, &surroundings, control).await;
         let credential = credential.map_err(|error| refused(resolved, &["credentials", name], error))?;
         loaded.insert(name, credential);
     }
@@ -156,6 +166,8 @@ fn connect(
         cors: connection.cors.clone(),
         credential: credential.clone(),
         cache_control: connection.cache_control.clone(),
+        identity: None,
+        upstream_subject: if resolved.config.audit.upstream { UpstreamSubject::Told } else { UpstreamSubject::Hidden },
     })
 }
 

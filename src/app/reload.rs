@@ -155,13 +155,9 @@ impl Reloader {
         let (fresh, environment, parts) = (Arc::clone(&resolved), self.source.environment.clone(), self.parts.clone());
         let building = tokio::spawn(async move {
             let before = parts.front.0.load_full();
-            let lasting = Lasting {
-                metrics: &parts.metrics,
-                readiness: &parts.readiness,
-                audit: &parts.audit,
-                objects: Some(&before.objects),
-            };
-            assemble(&fresh, &environment, lasting).await
+            let Parts { metrics, readiness, audit, accounts, issuers, .. } = &parts;
+            let objects = Some(&before.objects);
+            assemble(&fresh, &environment, Lasting { metrics, readiness, audit, objects, accounts, issuers }).await
         });
         let gateway = Arc::new(building.await.map_err(|error| StartError::Runtime(anyhow::Error::new(error)))??);
         let in_force = shown(&resolved, &self.source.environment, &self.parts.metrics, &gateway)?;

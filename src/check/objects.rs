@@ -120,6 +120,7 @@ impl Probe {
             range: (size > 0).then_some(ByteRange::FromTo { first: 0, last: 0 }),
             generation: None,
             project: self.project(),
+            subject: None,
         };
         let mut read = self.common.client.read(credential, request).await?;
         if let Some(frame) = read.body.frame().await {

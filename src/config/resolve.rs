@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use http::header::AUTHORIZATION;
 use zeroize::Zeroizing;
 
 use super::{Config, ConfigError, Origin};
@@ -14,6 +15,7 @@ use crate::gateway::access::ip_filter::IpFilter;
 use crate::gateway::access::{self, Access, Demand};
 use crate::gateway::connection;
 use crate::gateway::cors::{self, Cors};
+use crate::gateway::jwt::{self, Carrier, JwksSource, KeySet, Policy};
 use crate::gcs::credentials;
 use crate::server::AdminToken;
 use crate::telemetry::Causes;
@@ -57,6 +59,17 @@ pub struct ResolvedConnection {
     pub cors: Cors,
     /// `Cache-Control` of proxied media.
     pub cache_control: HeaderValue,
+    /// Which tokens say who asks, and where their keys are.
+    pub jwt: Option<(Policy, KeysAt)>,
+}
+
+/// Where keys of tokens are.
+#[derive(Clone, Debug)]
+pub enum KeysAt {
+    /// To be fetched.
+    Url(reqwest::Url),
+    /// In a file that was read.
+    Here(Arc<KeySet>),
 }
 
 pub(super) fn resolve(mut config: Config, origin: Origin, redacted: String) -> Result<Resolved, ConfigError> {
@@ -92,6 +105,11 @@ pub(super) fn resolve(mut config: Config, origin: Origin, redacted: String) -> R
         .map(|(name, connection)| section.connection(name.as_str(), connection, &default_cors))
         .collect::<Result<_, _>>()?;
     let admin_token = section.admin_token()?;
+    section.vendors()?;
+    config
+        .budgets
+        .check()
+        .map_err(|(path, error)| origin.error(key(&["budgets", path[0], path[1]]), error.to_string()))?;
     let files = section.files();
     Ok(Resolved { config, origin, connections, default_access, default_cors, admin_token, files, redacted })
 }
@@ -137,8 +155,54 @@ impl Section<'_> {
             Some(own) => self.cors(&[path[0], path[1], "cors"], own)?,
             None => default_cors.clone(),
         };
+        let jwt = config.jwt.as_ref().map(|jwt| self.tokens(name, jwt)).transpose()?;
         let access = self.admission(&path, config)?;
-        Ok(ResolvedConnection { label: name.into(), config: config.clone(), access, cors, cache_control })
+        let (access, cors) = match &jwt {
+            // A page of another origin could not send the token without this.
+            Some((policy, _)) if policy.carrier == Carrier::Bearer => {
+                (access.with_token(), cors.allowing(&AUTHORIZATION))
+            }
+            Some(_) => (access.with_token(), cors),
+            None => (access, cors),
+        };
+        Ok(ResolvedConnection { label: name.into(), config: config.clone(), access, cors, cache_control, jwt })
+    }
+
+    /// Which tokens a connection demands.
+    fn tokens(&self, name: &str, config: &jwt::Config) -> Result<(Policy, KeysAt), ConfigError> {
+        let at = |last: &str, message: String| self.origin.error(key(&["connections", name, "jwt", last]), message);
+        let (policy, jwks) = config.policy().map_err(|error| at(error.key(), error.to_string()))?;
+        let keys = match jwks {
+            JwksSource::Url(url) => KeysAt::Url(url),
+            JwksSource::File(file) => {
+                let text = self.file(&file).map_err(|message| at("jwks", message))?;
+                let set = KeySet::parse(text.as_bytes());
+                KeysAt::Here(set.map_err(|error| at("jwks", format!("{}: {}", file.display(), Causes(&error))))?.into())
+            }
+        };
+        Ok((policy, keys))
+    }
+
+    /// Vendors' proofs stand in the place of links; a token cannot be shown together with one.
+    fn vendors(&self) -> Result<(), ConfigError> {
+        let Config { vendors, connections, server, .. } = self.config;
+        for ([vendor, last], name) in vendors.connections() {
+            let at = |message: String| self.origin.error(key(&["vendors", vendor, last]), message);
+            match connections.get(name) {
+                None => return Err(at(format!("there is no [connections.{name}]"))),
+                Some(connection) if connection.jwt.is_some() => {
+                    let cure =
+                        format!("connection \"{name}\" demands a jwt, which media tags cannot show; name another");
+                    return Err(at(cure));
+                }
+                Some(_) => {}
+            }
+        }
+        if vendors.diffgram.is_some() && server.public_url.is_none() {
+            let cure = "Diffgram gets URLs of the gateway; say how browsers reach it, in server.public_url";
+            return Err(self.origin.error(key(&["vendors", "diffgram"]), cure.to_owned()));
+        }
+        Ok(())
     }
 
     /// Who is admitted to a connection. By link alone no network counts, so that one written there would mislead.
@@ -221,7 +285,9 @@ impl Section<'_> {
         let own = connections.values().flat_map(|connection| {
             connection.ip_filter_file.iter().chain(connection.cors.iter().flat_map(|cors| &cors.file))
         });
-        let relative = rules.chain(own).map(|path| self.origin.locate(path));
+        let tokens = connections.values().filter_map(|connection| connection.jwt.as_ref()?.file());
+        let vendors = self.config.vendors.files();
+        let relative = rules.chain(own).chain(tokens).chain(vendors).map(|path| self.origin.locate(path));
         let absolute = credentials.values().flat_map(|credential| &credential.path).chain(&gcs.ca_file).cloned();
         let absolute = absolute.chain(links.keys.iter().map(|key| key.file.clone()));
         std::iter::once(self.origin.path.clone()).chain(relative).chain(absolute).collect()

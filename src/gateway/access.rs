@@ -15,7 +15,9 @@ use serde::Deserialize;
 pub use self::admitted::Admitted;
 use self::ip_filter::IpFilter;
 use super::client_addr::{ClientAddr, Network, NetworkError};
+use super::jwt::Identified;
 use super::links::{LinkRefusal, Verified};
+use super::vendor::VendorProof;
 
 /// `[networks]`: names for use in `allow` and `deny`.
 pub type Networks = BTreeMap<String, Vec<Network>>;
@@ -132,6 +134,7 @@ fn listed(names: &[String]) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
     demand: Demand,
+    token: Token,
     allow: Allow,
     deny: Vec<Network>,
     filter: Option<IpFilter>,
@@ -144,11 +147,19 @@ enum Allow {
 }
 
 /// A client whose address may learn that the connection exists. It may see its cross-origin rules, and no object yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Approach<'a> {
     access: &'a Access,
     client: ClientAddr,
     standing: Standing,
+    who: Option<Identified>,
+}
+
+/// Whether a JWT must say who asks, besides all else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Token {
+    NotAsked,
+    Demanded,
 }
 
 /// Whether the allow-list holds the address.
@@ -173,6 +184,9 @@ pub enum Denied {
     /// By no link.
     #[error(transparent)]
     Link(#[from] LinkRefusal),
+    /// No token says who asks.
+    #[error("nobody was identified")]
+    Unidentified,
 }
 
 impl Access {
@@ -190,7 +204,7 @@ impl Access {
     ) -> Result<Self, AccessError> {
         let deny = resolve(List::Deny, &config.deny, networks)?;
         if demand == Demand::Link {
-            return Ok(Self { demand, allow: Allow::Networks(Vec::new()), deny, filter: None });
+            return Ok(Self { demand, token: Token::NotAsked, allow: Allow::Networks(Vec::new()), deny, filter: None });
         }
         let filter = filter.filter(IpFilter::is_enabled);
         let allow = match &config.allow {
@@ -202,7 +216,12 @@ impl Access {
             None if config.ip_filter_file.is_some() => return Err(AccessError::FilterDisabled),
             None => return Err(AccessError::Missing),
         };
-        Ok(Self { demand, allow, deny, filter })
+        Ok(Self { demand, token: Token::NotAsked, allow, deny, filter })
+    }
+
+    /// The same, and a token besides.
+    pub fn with_token(self) -> Self {
+        Self { token: Token::Demanded, ..self }
     }
 
     /// Lets the address come near or says why not. `listener_network` is the VPC network that the listener stands in.
@@ -215,7 +234,7 @@ impl Access {
             (_, Ok(())) => Standing::Inside,
             (Demand::Link | Demand::NetworkOrLink, Err(_)) => Standing::Outside,
         };
-        Ok(Approach { access: self, client, standing })
+        Ok(Approach { access: self, client, standing, who: None })
     }
 
     /// Admits a client that shows no link, or says why not.
@@ -245,20 +264,38 @@ impl Access {
 
     /// Whether nobody at all is kept out, so that a URL that works from anywhere gives nothing away.
     pub fn is_anyone(&self) -> bool {
-        self.demand == Demand::Network && self.allow == Allow::Anyone && self.deny.is_empty() && self.filter.is_none()
+        let unasked = self.demand == Demand::Network && self.token == Token::NotAsked;
+        unasked && self.allow == Allow::Anyone && self.deny.is_empty() && self.filter.is_none()
     }
 }
 
 impl Approach<'_> {
+    /// A token said who asks.
+    pub fn identified(self, who: Identified) -> Self {
+        Self { who: Some(who), ..self }
+    }
+
     /// Admits the client or says why not. `link` verifies what the request shows; it is asked only where links count.
     pub fn admit(self, link: impl FnOnce() -> Result<Verified, LinkRefusal>) -> Result<Admitted, Denied> {
+        self.check_token()?;
         let link = match (self.access.demand, self.standing) {
             (Demand::Network, _) => None,
             // The address is enough, but a good link still says who asks.
             (Demand::NetworkOrLink, Standing::Inside) => link().ok(),
             (Demand::Link | Demand::NetworkAndLink | Demand::NetworkOrLink, _) => Some(link()?),
         };
-        Ok(Admitted::new(self.client, link))
+        Ok(Admitted::new(self.client, link, self.who))
+    }
+
+    /// Admits a client with a vendor's proof in the place of a link; the address counts as ever.
+    pub fn admit_by_vendor(self, proof: VendorProof) -> Result<Admitted, Denied> {
+        self.check_token()?;
+        Ok(Admitted::by_vendor(self.client, proof))
+    }
+
+    fn check_token(&self) -> Result<(), Denied> {
+        let missing = self.access.token == Token::Demanded && self.who.is_none();
+        if missing { Err(Denied::Unidentified) } else { Ok(()) }
     }
 }
 
@@ -282,108 +319,4 @@ fn resolve(list: List, entries: &[String], networks: &Networks) -> Result<Vec<Ne
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gateway::subject::Subject;
-
-    fn networks() -> Networks {
-        let office = ["203.0.113.0/24", "2001:db8::/32"].iter().map(|net| net.parse().expect("legal")).collect();
-        Networks::from([("office".to_owned(), office)])
-    }
-
-    fn config(allow: AllowList, deny: &[&str]) -> Config {
-        Config { allow: Some(allow), deny: deny.iter().map(|&net| net.to_owned()).collect(), ip_filter_file: None }
-    }
-
-    fn list(entries: &[&str]) -> AllowList {
-        AllowList::Networks(entries.iter().map(|&entry| entry.to_owned()).collect())
-    }
-
-    fn client(address: &str) -> ClientAddr {
-        ClientAddr::from(address.parse::<std::net::IpAddr>().expect("legal"))
-    }
-
-    #[test]
-    fn deny_comes_before_allow_and_nobody_is_admitted_by_default() {
-        let access = Access::new(&config(list(&["office", "198.51.100.7"]), &["203.0.113.66"]), &networks(), None)
-            .expect("legal");
-        for (address, expected) in [
-            ("203.0.113.1", Ok(())),
-            ("203.0.113.66", Err(Denied::Listed)),
-            ("::ffff:203.0.113.66", Err(Denied::Listed)),
-            ("::ffff:203.0.113.1", Ok(())),
-            ("198.51.100.7", Ok(())),
-            ("198.51.100.8", Err(Denied::NotAllowed)),
-            ("2001:db8:1::1", Ok(())),
-            ("2001:db9::1", Err(Denied::NotAllowed)),
-            ("::", Err(Denied::NotAllowed)),
-        ] {
-            assert_eq!(access.admit(client(address), None).map(|_| ()), expected, "{address}");
-        }
-        assert!(!access.is_anyone());
-    }
-
-    #[test]
-    fn nothing_is_open_because_a_list_is_empty() {
-        let refused = |config: &Config| Access::new(config, &networks(), None).expect_err("must be refused");
-        assert_eq!(refused(&Config::default()), AccessError::Missing);
-        assert_eq!(refused(&config(list(&[]), &[])), AccessError::Empty);
-        assert_eq!(refused(&config(AllowList::Word("all".into()), &[])), AccessError::Word("all".into()));
-        assert_eq!(refused(&config(list(&["anyone"]), &[])), AccessError::AnyoneInList(List::Allow));
-        assert_eq!(refused(&config(list(&["offcie"]), &[])).key(), "allow");
-        assert_eq!(refused(&config(AllowList::Word("anyone".into()), &["offcie"])).key(), "deny");
-    }
-
-    #[test]
-    fn anyone_is_anyone_only_without_exceptions() {
-        let anyone = || AllowList::Word("anyone".into());
-        let open = Access::new(&config(anyone(), &[]), &networks(), None).expect("legal");
-        assert!(open.is_anyone() && open.admit(client("1.2.3.4"), None).is_ok());
-        let but = Access::new(&config(anyone(), &["1.2.3.4"]), &networks(), None).expect("legal");
-        assert!(!but.is_anyone() && but.admit(client("1.2.3.4"), None).is_err());
-    }
-
-    #[test]
-    fn links_count_where_they_are_demanded() {
-        use Demand as D;
-        let good = || Ok(Verified::new(Subject::new("annotator-17").ok(), "00000000000000ff".parse().expect("an id")));
-        let none = || Err(LinkRefusal::Missing);
-        let config = config(list(&["office"]), &["203.0.113.66"]);
-        let missing = Denied::Link(LinkRefusal::Missing);
-        for (demand, address, without, with) in [
-            (D::Network, "203.0.113.1", Ok(None), Ok(None)),
-            (D::Network, "8.8.8.8", Err(Denied::NotAllowed), Err(Denied::NotAllowed)),
-            (D::Link, "203.0.113.1", Err(missing), Ok(Some("annotator-17"))),
-            (D::Link, "8.8.8.8", Err(missing), Ok(Some("annotator-17"))),
-            (D::NetworkAndLink, "203.0.113.1", Err(missing), Ok(Some("annotator-17"))),
-            (D::NetworkAndLink, "8.8.8.8", Err(Denied::NotAllowed), Err(Denied::NotAllowed)),
-            (D::NetworkOrLink, "203.0.113.1", Ok(None), Ok(Some("annotator-17"))),
-            (D::NetworkOrLink, "8.8.8.8", Err(missing), Ok(Some("annotator-17"))),
-        ] {
-            let access = Access::demanding(demand, &config, &networks(), None).expect("legal");
-            assert!(!access.is_anyone());
-            for (shown, expected) in [(none as fn() -> _, without), (good as fn() -> _, with)] {
-                let admitted = access.approach(client(address), None).and_then(|approach| approach.admit(shown));
-                let subject = admitted.as_ref().map(|admitted| admitted.subject().map(Subject::as_str));
-                assert_eq!(subject.map_err(|denied| *denied), expected, "{demand:?} {address}");
-                if let Ok(admitted) = &admitted {
-                    assert_eq!(admitted.link().is_some(), admitted.subject().is_some());
-                }
-            }
-            let banned = access.approach(client("203.0.113.66"), None).expect_err("on the deny list");
-            assert_eq!(banned, Denied::Listed, "{demand:?}");
-        }
-    }
-
-    #[test]
-    fn by_link_alone_no_network_is_needed_and_links_are_not_anyone() {
-        let by_link = Access::demanding(Demand::Link, &Config::default(), &networks(), None).expect("legal");
-        assert!(by_link.admit(client("1.2.3.4"), None).is_err());
-        for demand in [Demand::NetworkAndLink, Demand::NetworkOrLink] {
-            let refused = Access::demanding(demand, &Config::default(), &networks(), None);
-            assert_eq!(refused, Err(AccessError::Missing));
-            let open = config(AllowList::Word("anyone".into()), &[]);
-            assert!(!Access::demanding(demand, &open, &networks(), None).expect("legal").is_anyone());
-        }
-    }
-}
+mod tests;

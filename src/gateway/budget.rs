@@ -78,6 +78,17 @@ pub struct Spent {
     pub retry_after: Duration,
 }
 
+impl Spent {
+    /// The word for the log and the metrics.
+    pub fn reason(&self) -> &'static str {
+        match self.limit {
+            Limit::Requests => "budget-requests",
+            Limit::Bytes => "budget-bytes",
+            Limit::Concurrent => "budget-concurrent",
+        }
+    }
+}
+
 /// Whose budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {

@@ -4,18 +4,20 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytesize::ByteSize;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use regex::Regex;
 use serde::Deserialize;
 
-use super::access::{self, Access};
+use super::access::{self, Access, Admitted, Approach};
 use super::cors::{self, Cors};
 use super::decide::{Audience, Delivery, Signing};
+use super::jwt::{self, Identity, IdentityError};
 use super::reject::Rejection;
 use super::route::EncodedPath;
+use super::subject::Subject;
 use crate::cache::objects::Scope;
 use crate::gcs::Credential;
 use crate::object::{GsUri, ObjectName, ProjectId};
@@ -68,6 +70,9 @@ pub struct Config {
     /// Replaces the default `allow` and `ip_filter_file`.
     #[serde(default)]
     pub ip_filter_file: Option<PathBuf>,
+    /// A token that a request must show besides.
+    #[serde(default)]
+    pub jwt: Option<jwt::Config>,
     /// Replaces the default `[cors]`.
     #[serde(default)]
     pub cors: Option<cors::Config>,
@@ -146,9 +151,40 @@ pub struct Connection {
     pub credential: Credential,
     /// `Cache-Control` of proxied media.
     pub cache_control: HeaderValue,
+    /// Which tokens say who asks.
+    pub identity: Option<Identity>,
+    /// Whether GCS learns who asks, for its own audit log.
+    pub upstream_subject: UpstreamSubject,
+}
+
+/// Whether GCS learns who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamSubject {
+    /// It only sees the gateway.
+    Hidden,
+    /// `x-goog-custom-audit-gsgate-subject`
+    Told,
 }
 
 impl Connection {
+    /// Lets the request's token say who asks, where tokens are demanded.
+    pub async fn identify<'a>(&self, near: Approach<'a>, headers: &HeaderMap) -> Result<Approach<'a>, IdentityError> {
+        match &self.identity {
+            Some(identity) => Ok(near.identified(identity.identify(headers, SystemTime::now()).await?)),
+            None => Ok(near),
+        }
+    }
+
+    /// Whose tokens say who asks.
+    pub fn issuer(&self) -> Option<&Arc<str>> {
+        self.identity.as_ref().map(|identity| &identity.policy.issuer)
+    }
+
+    /// Whom GCS shall be told of.
+    pub fn tells<'a>(&self, admitted: &'a Admitted) -> Option<&'a Subject> {
+        admitted.subject().filter(|_| self.upstream_subject == UpstreamSubject::Told)
+    }
+
     /// The object that a path names, whether or not it is one that the connection serves.
     pub fn name(&self, path: EncodedPath<'_>) -> Result<ObjectName, Rejection> {
         let decoded = path.decode().map_err(Rejection::Encoding)?;

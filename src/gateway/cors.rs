@@ -57,6 +57,19 @@ pub enum Preflight {
 }
 
 impl Cors {
+    /// Lets pages send this header, too.
+    pub fn allowing(mut self, name: &HeaderName) -> Self {
+        for rule in &mut self.rules {
+            let known = rule.allow_headers.as_ref().and_then(|list| list.to_str().ok()).unwrap_or_default();
+            if known.split(',').any(|known| known.trim().eq_ignore_ascii_case(name.as_str())) {
+                continue;
+            }
+            let list = if known.is_empty() { name.to_string() } else { format!("{known}, {name}") };
+            rule.allow_headers = HeaderValue::try_from(list).ok().or(rule.allow_headers.take());
+        }
+        self
+    }
+
     /// Adds what an answer to `method` from `origin` needs, `Vary` included.
     pub fn decorate(&self, method: &Method, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
         headers.append(VARY, HeaderValue::from_static("Origin"));

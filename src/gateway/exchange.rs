@@ -12,6 +12,7 @@ use http_body::Body as _;
 
 use super::access::Admitted;
 use super::body::{Body, BodyError};
+use super::budget::Tab;
 use super::client_addr::ClientAddr;
 use super::decide::Decision;
 use super::reject::Rejection;
@@ -33,6 +34,8 @@ pub struct Exchange {
     decision: Option<Decision>,
     event: AccessEvent,
     audit: Audit,
+    /// Whose budgets pay for it.
+    tabs: Vec<Tab>,
     /// What only the audit log says; nothing for requests that are not for media.
     entry: Option<Box<Entry>>,
 }
@@ -80,6 +83,7 @@ impl Exchange {
                 user_agent: user_agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned()),
             },
             audit: audit.clone(),
+            tabs: Vec::new(),
             entry: None,
         }
     }
@@ -125,6 +129,11 @@ impl Exchange {
             entry.subject = admitted.subject().map(ToString::to_string);
             entry.link = admitted.link().map(|link| link.to_string());
         }
+    }
+
+    /// A budget pays for it: what is sent is charged, and the answer counts as open until it has ended.
+    pub fn paid_by(&mut self, tab: Option<Tab>) {
+        self.tabs.extend(tab);
     }
 
     /// The object is known.
@@ -190,6 +199,9 @@ impl Exchange {
     /// Some bytes of body were handed to the client's connection.
     pub fn sent(&mut self, bytes: usize) {
         self.event.bytes_sent += bytes as u64;
+        for tab in &self.tabs {
+            tab.charge(bytes as u64, SystemTime::now());
+        }
     }
 
     /// The body came to its end, or broke.

@@ -42,7 +42,7 @@ pub struct Policy {
     /// Where the token stands.
     pub carrier: Carrier,
     /// The one `iss`.
-    pub issuer: String,
+    pub issuer: Arc<str>,
     /// `aud` must have one of these.
     pub audience: Vec<String>,
     /// The only algorithms.
@@ -208,7 +208,7 @@ impl Policy {
         keys.verify(token)?;
         let claims = token.claims()?;
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
-        if text("iss") != Some(self.issuer.as_str()) {
+        if text("iss") != Some(&*self.issuer) {
             return Err(JwtError::Issuer);
         }
         if !self.is_for_us(claims.get("aud")) {

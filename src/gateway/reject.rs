@@ -5,16 +5,19 @@
 
 use std::time::Duration;
 
-use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
 use super::access::Denied;
 use super::body::Body;
+use super::budget::Spent;
 use super::client_addr::ClientAddrError;
 use super::fetch::FetchError;
 use super::host::ForeignHost;
+use super::jwt::{self, IdentityError};
 use super::route::EncodingError;
+use super::vendor::VendorRefusal;
 use crate::gcs;
 use crate::object::NameError;
 
@@ -63,6 +66,15 @@ pub enum Rejection {
     /// Decompressed bytes over HTTP/1.0, where a break would look like the end.
     #[error("an object stored as gzip is decompressed for HTTP/1.1 and later only")]
     NeedsFraming,
+    /// No token, or none that is good.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// A vendor's proof is not good.
+    #[error(transparent)]
+    Vendor(#[from] VendorRefusal),
+    /// Too much, too often, or too many at once.
+    #[error(transparent)]
+    BudgetSpent(#[from] Spent),
     /// GCS did not give it.
     #[error(transparent)]
     Upstream(#[from] gcs::Error),
@@ -87,6 +99,18 @@ struct Fields<'a> {
     request_id: &'a str,
 }
 
+const UNAUTHENTICATED: Answer = Answer {
+    status: StatusCode::UNAUTHORIZED,
+    code: "unauthenticated",
+    message: "This needs a token that is valid here and now.",
+};
+
+const LINK_INVALID: Answer = Answer {
+    status: StatusCode::FORBIDDEN,
+    code: "link_invalid",
+    message: "This needs a link that is valid here and now; ask whoever gave you the link for another.",
+};
+
 const MISSING: Answer = Answer {
     status: StatusCode::NOT_FOUND,
     code: "not_found",
@@ -105,6 +129,10 @@ impl Rejection {
             Self::ClientAddr(_) => "unknown-client",
             Self::Denied(Denied::Link(refusal)) => refusal.reason(),
             Self::Denied(Denied::Listed | Denied::NotAllowed | Denied::Filtered) => "denied",
+            Self::Denied(Denied::Unidentified) => "unidentified",
+            Self::Identity(IdentityError::Token(error)) => error.reason(),
+            Self::Vendor(refusal) => refusal.reason(),
+            Self::BudgetSpent(spent) => spent.reason(),
             Self::NoSuchRoute => "no-such-connection",
             Self::Outside => "outside-filter",
             other => other.code(),
@@ -133,8 +161,11 @@ impl Rejection {
             // Whose address is not admitted shall not hold a place among the connections. HTTP/2 has no such header.
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if let Some(after) = self.retry_after() {
-            headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+            headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
         }
         response
     }
@@ -159,10 +190,14 @@ impl Rejection {
     fn answer(&self) -> Answer {
         let answer = |status, code, message| Answer { status, code, message };
         match self {
-            Self::Denied(Denied::Link(_)) => answer(
-                StatusCode::FORBIDDEN,
-                "link_invalid",
-                "This needs a link that is valid here and now; ask whoever gave you the link for another.",
+            Self::Denied(Denied::Link(_)) => LINK_INVALID,
+            Self::Denied(Denied::Unidentified) => UNAUTHENTICATED,
+            Self::Identity(error) => identity(error),
+            Self::Vendor(refusal) => vendor(refusal),
+            Self::BudgetSpent(_) => answer(
+                StatusCode::TOO_MANY_REQUESTS,
+                "budget_spent",
+                "Too much was asked for from here; Retry-After says when to try again.",
             ),
             Self::ClientAddr(_)
             | Self::Denied(Denied::Listed | Denied::NotAllowed | Denied::Filtered)
@@ -213,12 +248,52 @@ impl Rejection {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Upstream(gcs::Error::Overloaded { retry_after }) => Some(*retry_after),
+            Self::BudgetSpent(spent) => Some(spent.retry_after),
+            Self::Identity(IdentityError::KeysUnavailable) => Some(jwt::fetched::BETWEEN),
+            Self::Vendor(VendorRefusal::Unavailable(_)) => Some(Duration::from_secs(1)),
             Self::Upstream(gcs::Error::Throttled { retry_after } | gcs::Error::Unavailable { retry_after, .. }) => {
                 Some(retry_after.unwrap_or(Duration::from_secs(1)))
             }
             _ => None,
         }
     }
+}
+
+/// The same for every fault of a token.
+fn identity(error: &IdentityError) -> Answer {
+    match error {
+        IdentityError::Token(_) => UNAUTHENTICATED,
+        IdentityError::KeysUnavailable => Answer {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: "identity_unavailable",
+            message: "The keys that tokens are checked with cannot be had; try again.",
+        },
+    }
+}
+
+/// The same for every fault of a proof, as for links.
+fn vendor(refusal: &VendorRefusal) -> Answer {
+    match refusal {
+        VendorRefusal::Caller => UNAUTHENTICATED,
+        VendorRefusal::Request => Answer {
+            status: StatusCode::BAD_REQUEST,
+            code: "bad_request",
+            message: "The signer takes key=NAME and method=get.",
+        },
+        VendorRefusal::Unavailable(_) => Answer {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: "vendor_unavailable",
+            message: "The annotation platform could not be asked; try again.",
+        },
+        VendorRefusal::Token | VendorRefusal::AssignmentId | VendorRefusal::NotActive | VendorRefusal::NotNamed => {
+            LINK_INVALID
+        }
+    }
+}
+
+/// Rounded up, so that nobody comes too early.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)).max(1)
 }
 
 /// What a client learns of GCS's trouble: whether to try again, and that its own rights were not the question.

@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use super::vendor::VendorRoute;
+
 /// A connection's name: `[a-z0-9][a-z0-9-]{0,62}`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
@@ -62,6 +64,8 @@ pub enum Route<'a> {
         /// What follows, still percent-encoded.
         object: EncodedPath<'a>,
     },
+    /// `/-/labelbox`, `/-/diffgram/…`, `/-/toloka/…`
+    Vendor(VendorRoute<'a>),
     /// Anything else.
     Nowhere,
 }
@@ -75,7 +79,8 @@ impl<'a> Route<'a> {
         match (first, rest) {
             ("-", "healthz") => Self::Health,
             ("-", "readyz") => Self::Readiness,
-            ("-" | "", _) => Self::Nowhere,
+            ("-", rest) => VendorRoute::parse(rest).map_or(Self::Nowhere, Self::Vendor),
+            ("", _) => Self::Nowhere,
             _ => match link_token(first) {
                 None => Self::Media { token: None, connection: first, object: EncodedPath(rest) },
                 token => match rest.split_once('/') {
@@ -90,7 +95,7 @@ impl<'a> Route<'a> {
     pub fn token(&self) -> Option<&'a str> {
         match self {
             Self::Media { token, .. } => *token,
-            Self::Health | Self::Readiness | Self::Nowhere => None,
+            Self::Health | Self::Readiness | Self::Vendor(_) | Self::Nowhere => None,
         }
     }
 }
@@ -108,6 +113,13 @@ pub struct EncodedPath<'a>(&'a str);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the path has a '%' that is not followed by two hexadecimal digits")]
 pub struct EncodingError;
+
+impl<'a> EncodedPath<'a> {
+    /// A part of a path, as it stands on the wire.
+    pub(super) fn new(part: &'a str) -> Self {
+        Self(part)
+    }
+}
 
 impl EncodedPath<'_> {
     /// No object at all.

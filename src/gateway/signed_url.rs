@@ -15,22 +15,27 @@ use super::body::Body;
 use super::connection::Connection;
 use super::headers::vary_by_mode;
 use super::reject::Rejection;
-use crate::cache::{SignedUrls, UrlRequest};
+use crate::cache::{SignedUrl, SignedUrls, UrlRequest};
 use crate::gcs::Endpoint;
 use crate::gcs::sign::{self, Style};
 use crate::object::ObjectName;
 
-/// Answers with a redirect to the object.
-pub(super) async fn redirect(
+/// As GCS's documentation writes it for queries; it is the same as the header to GCS.
+const SUBJECT_PARAMETER: &str = "X-Goog-Custom-Audit-Gsgate-Subject";
+
+/// The URL of the window that `now` is in; with the subject in it, each subject has URLs of its own.
+pub(super) async fn url(
     urls: &SignedUrls,
     endpoint: &Endpoint,
     connection: &Connection,
     (object, now): (&ObjectName, SystemTime),
-    _proof: &Admitted,
-) -> Result<Response<Body>, Rejection> {
+    proof: &Admitted,
+) -> Result<SignedUrl, Rejection> {
     let signer = connection.credential.signer().ok_or(Rejection::CannotSign)?;
-    let project =
-        connection.config.project_id.as_ref().map(|project| ("userProject".to_owned(), project.as_str().to_owned()));
+    let project = connection.config.project_id.as_ref();
+    let project = project.map(|project| ("userProject".to_owned(), project.as_str().to_owned()));
+    let subject = connection.tells(proof);
+    let subject = subject.map(|subject| (SUBJECT_PARAMETER.to_owned(), subject.as_str().to_owned()));
     let request = UrlRequest {
         connection: Arc::clone(&connection.label),
         sign: sign::Request {
@@ -39,12 +44,23 @@ pub(super) async fn redirect(
             style: Style::Path,
             bucket: connection.config.uri.bucket.clone(),
             object: Some(object.clone()),
-            query: project.into_iter().collect(),
+            query: project.into_iter().chain(subject).collect(),
             headers: Vec::new(),
             expires: connection.config.signed_url_expiry,
         },
     };
-    let url = urls.url(&signer, request, now).await?;
+    Ok(urls.url(&signer, request, now).await?)
+}
+
+/// Answers with a redirect to the object.
+pub(super) async fn redirect(
+    urls: &SignedUrls,
+    endpoint: &Endpoint,
+    connection: &Connection,
+    (object, now): (&ObjectName, SystemTime),
+    proof: &Admitted,
+) -> Result<Response<Body>, Rejection> {
+    let url = url(urls, endpoint, connection, (object, now), proof).await?;
     // Whoever follows a kept redirect must have as much life left as was promised for a fresh one.
     let life = url.expires_at().duration_since(now).unwrap_or_default();
     let keep = life.saturating_sub(connection.config.signed_url_expiry);

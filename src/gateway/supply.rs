@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use http::HeaderValue;
 
 use super::body::Body;
 use super::connection::Connection;
@@ -14,6 +15,7 @@ use super::exchange::Exchange;
 use super::fetch::{AcceptedEncoding, Encoding, Fetch};
 use super::headers::Representation;
 use super::reject::Rejection;
+use super::subject::Subject;
 use crate::cache::objects::{Found, Opened, Place, Reader, Role, Stretch, Wanted};
 use crate::cache::{Known, MetadataCache, Objects};
 use crate::gcs::{self, Client, Form, Read, ReadBody, ReadRequest, StatRequest};
@@ -30,6 +32,8 @@ pub(super) struct Source<'a> {
     pub(super) objects: &'a Objects,
     pub(super) connection: &'a Connection,
     pub(super) object: &'a ObjectName,
+    /// Whom GCS is told of; of a read that several share, whoever came first.
+    pub(super) subject: Option<&'a Subject>,
 }
 
 /// What to read.
@@ -274,6 +278,7 @@ impl<'a> Source<'a> {
             range: plan.range,
             generation: plan.pinned.map(|(generation, _)| generation),
             project: self.connection.project().cloned(),
+            subject: self.subject.and_then(|subject| HeaderValue::from_str(subject.as_str()).ok()),
         }
     }
 

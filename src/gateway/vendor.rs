@@ -4,6 +4,7 @@
 //! asked for and whether the vendor's proof is good. Addresses, prefix, filter, delivery, CORS, budgets and the audit log
 //! are the connection's, as everywhere: such a proof stands in the place of a link, and never widens anything.
 
+mod answer;
 pub mod config;
 pub mod diffgram;
 pub mod labelbox;
@@ -15,6 +16,8 @@ use self::diffgram::Diffgram;
 use self::labelbox::Labelbox;
 pub use self::secret::{Secret, SecretError};
 use self::toloka::Toloka;
+use super::route::EncodedPath;
+use super::subject::Subject;
 
 /// The adapters that are configured.
 #[derive(Clone, Debug, Default)]
@@ -34,13 +37,13 @@ pub enum VendorRoute<'a> {
     Labelbox,
     /// `/-/diffgram/{bucket}`
     Diffgram {
-        /// As it stands in the path.
-        bucket: &'a str,
+        /// Still percent-encoded.
+        bucket: EncodedPath<'a>,
     },
     /// `/-/toloka/data/{key}`
     Toloka {
         /// Still percent-encoded.
-        key: &'a str,
+        key: EncodedPath<'a>,
     },
 }
 
@@ -51,10 +54,29 @@ impl<'a> VendorRoute<'a> {
             None if rest == "labelbox" => Some(Self::Labelbox),
             Some(("labelbox", "")) => Some(Self::Labelbox),
             // Diffgram's documentation shows both forms.
-            Some(("diffgram", bucket)) => Some(Self::Diffgram { bucket: bucket.strip_suffix('/').unwrap_or(bucket) }),
-            Some(("toloka", rest)) => rest.strip_prefix("data/").map(|key| Self::Toloka { key }),
+            Some(("diffgram", bucket)) => {
+                Some(Self::Diffgram { bucket: EncodedPath::new(bucket.strip_suffix('/').unwrap_or(bucket)) })
+            }
+            Some(("toloka", rest)) => rest.strip_prefix("data/").map(|key| Self::Toloka { key: EncodedPath::new(key) }),
             _ => None,
         }
+    }
+}
+
+/// What stands in the place of a link: a vendor's proof that was found good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VendorProof {
+    subject: Option<Subject>,
+}
+
+impl VendorProof {
+    /// Only who has verified something may call this.
+    pub(super) fn of(subject: Option<Subject>) -> Self {
+        Self { subject }
+    }
+
+    pub(super) fn into_subject(self) -> Option<Subject> {
+        self.subject
     }
 }
 
@@ -124,10 +146,10 @@ mod tests {
             ("labelbox", Some(VendorRoute::Labelbox)),
             ("labelbox/", Some(VendorRoute::Labelbox)),
             ("labelbox/x", None),
-            ("diffgram/bucket", Some(VendorRoute::Diffgram { bucket: "bucket" })),
-            ("diffgram/bucket/", Some(VendorRoute::Diffgram { bucket: "bucket" })),
+            ("diffgram/bucket", Some(VendorRoute::Diffgram { bucket: EncodedPath::new("bucket") })),
+            ("diffgram/bucket/", Some(VendorRoute::Diffgram { bucket: EncodedPath::new("bucket") })),
             ("diffgram", None),
-            ("toloka/data/a/b.jpg", Some(VendorRoute::Toloka { key: "a/b.jpg" })),
+            ("toloka/data/a/b.jpg", Some(VendorRoute::Toloka { key: EncodedPath::new("a/b.jpg") })),
             ("toloka/result", None),
             ("healthz", None),
             ("", None),

@@ -22,7 +22,7 @@ mod write;
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use tokio::time::{Instant, timeout_at};
 
@@ -60,6 +60,8 @@ pub struct ReadRequest {
     pub generation: Option<Generation>,
     /// The project that pays.
     pub project: Option<ProjectId>,
+    /// Whom GCS shall name in its own audit log.
+    pub subject: Option<HeaderValue>,
 }
 
 /// Whose metadata to read.
@@ -102,10 +104,11 @@ impl Client {
         let upstream = &self.upstream;
         let deadline = upstream.deadline();
         let place = upstream.queue.enter(deadline).await?;
-        let target = Target { bucket: request.bucket, object: request.object, project: request.project };
-        let call = Call::media(&upstream.endpoint, &target, request.range, request.generation);
+        let ReadRequest { bucket, object, range, generation, project, subject } = request;
+        let target = Target { bucket, object, project, subject };
+        let call = Call::media(&upstream.endpoint, &target, range, generation);
         let (answer, incoming) = upstream.send(credential, &call, deadline).await?.into_parts();
-        let head = Head::read(&answer, request.range)?;
+        let head = Head::read(&answer, range)?;
         let (metadata, part, form) = (head.metadata.clone(), head.part, head.form);
         let origin = body::Origin { upstream: Arc::clone(upstream), credential: credential.clone(), target, head };
         Ok(Read { metadata, part, form, body: ReadBody::new(origin, incoming, place) })
@@ -113,7 +116,7 @@ impl Client {
 
     /// Reads an object's metadata.
     pub async fn stat(&self, credential: &Credential, request: StatRequest) -> Result<Metadata, Error> {
-        let target = Target { bucket: request.bucket, object: request.object, project: request.project };
+        let target = Target { bucket: request.bucket, object: request.object, project: request.project, subject: None };
         let call = Call::stat(&self.upstream.endpoint, &target);
         self.json(credential, &call, stat::LONGEST, stat::read).await
     }

@@ -52,6 +52,7 @@ async fn head(place: &Place, name: &ObjectName, length: u64) -> Result<Vec<u8>, 
         range: Some(ByteRange::FromTo { first: 0, last: length - 1 }),
         generation: None,
         project: place.project.clone(),
+        subject: None,
     };
     let Read { mut body, metadata, form, .. } = place.client.read(&place.credential, request).await?;
     if form == Form::Decompressed || metadata.is_gzip_stored() {

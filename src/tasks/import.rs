@@ -38,6 +38,7 @@ pub(super) async fn read(place: &Place, name: &ObjectName, size: u64) -> Result<
         range: None,
         generation: None,
         project: place.project.clone(),
+        subject: None,
     };
     let Read { mut body, metadata, form, .. } = place.client.read(&place.credential, request).await?;
     let mut file = BytesMut::new();

@@ -7,7 +7,8 @@ use http::Method;
 use http_body_util::BodyExt;
 use serde_json::Value;
 
-use crate::support::{Binary, TestGateway};
+use crate::support::tokens::{AUDIENCE, ISSUER, Issuer, key_set};
+use crate::support::{Binary, Client, TestGateway};
 
 /// Requests between SIGHUP and SIGTERM.
 const MANY: usize = 300;
@@ -155,4 +156,45 @@ async fn sighup_opens_the_file_anew_and_sigterm_loses_no_line() {
     assert!(binary.ended().await.success());
     assert_eq!(lines(&moved).len() + lines(&path).len(), 1 + MANY);
     assert!(lines(&path).len() >= MANY - 1, "what came after the signal is in the new file");
+}
+
+/// The header, and the query parameter that stands for it in signed URLs.
+const SUBJECT: &str = "x-goog-custom-audit-gsgate-subject";
+
+#[tokio::test]
+async fn the_subject_goes_upstream_only_where_it_is_wanted() {
+    let issuer = Issuer::es256("k");
+    let keys = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(keys.path(), key_set(&[&issuer])).unwrap();
+    let bearer = format!("Bearer {}", issuer.token("annotator-17"));
+    let authorization = ("authorization", bearer.as_str());
+    for (delivery, told) in [("proxy", true), ("proxy", false), ("signed-url", true), ("signed-url", false)] {
+        let connection = format!(
+            "delivery = \"{delivery}\"\njwt = {{ issuer = \"{ISSUER}\", audience = \"{AUDIENCE}\", jwks = {:?} }}",
+            keys.path()
+        );
+        let sections = format!("[audit]\nupstream = {told}");
+        let gateway = TestGateway::builder().await.connection(&connection).sections(&sections).start().await;
+        gateway.put("a", Object::bytes("x"));
+        // A client cannot speak for another.
+        let answer = gateway.client.get("/media/a", &[authorization, (SUBJECT, "somebody-else")]).await;
+        if delivery == "proxy" {
+            assert_eq!(answer.bytes(), b"x");
+            let requests = gateway.gcs.requests();
+            let sent = requests[0].headers.get(SUBJECT).map(|value| value.to_str().unwrap());
+            assert_eq!(sent, told.then_some("annotator-17"));
+            continue;
+        }
+        let location = answer.header("location");
+        assert_eq!(location.contains("X-Goog-Custom-Audit-Gsgate-Subject=annotator-17"), told, "{location}");
+        let url: http::Uri = location.parse().unwrap();
+        let host = url.authority().unwrap().as_str();
+        let client = Client { address: host.parse().unwrap() };
+        let target = url.path_and_query().unwrap().as_str();
+        assert_eq!(client.get(target, &[("host", host)]).await.bytes(), b"x");
+        if told {
+            let forged = target.replace("annotator-17", "annotator-18");
+            assert_eq!(client.get(&forged, &[("host", host)]).await.status, 403, "it is part of what is signed");
+        }
+    }
 }

@@ -12,7 +12,8 @@ fn uncommented() -> String {
         let rest = line.strip_prefix("# ").unwrap_or_default();
         let name = rest.split([' ', '=']).next().unwrap_or_default();
         rest.starts_with('[')
-            || (rest.contains(" = ") && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
+            || (rest.contains(" = ")
+                && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'))
     };
     EXAMPLE.lines().map(|line| if is_key(line) { &line[2..] } else { line }).collect::<Vec<_>>().join("\n")
 }
@@ -61,16 +62,24 @@ fn the_example_has_every_key_and_no_other() {
         ("[cache]", "cache."),
         ("[credentials.x]", "credentials.*."),
         ("[connections.x]", "connections.*."),
+        ("[connections.x.jwt]", "connections.*.jwt."),
+        ("[budgets.per_subject]", "budgets.per_subject."),
+        ("[budgets.per_network]", "budgets.per_network."),
+        ("[vendors.labelbox]", "vendors.labelbox."),
+        ("[vendors.diffgram]", "vendors.diffgram."),
+        ("[vendors.toloka]", "vendors.toloka."),
         ("[audit]", "audit."),
         ("[log]", "log."),
     ];
-    let mut known = BTreeSet::from(["networks.*".to_owned(), "connections.*.cors.origins".to_owned()]);
+    let inner =
+        ["networks.*", "connections.*.cors.origins", "connections.*.jwt.iap.audience", "connections.*.jwt.iap.jwks"];
+    let mut known = BTreeSet::from(inner.map(str::to_owned));
     for (section, path) in sections {
         let names = accepted(section);
         assert!(!names.is_empty(), "{section}");
         known.extend(names.into_iter().map(|name| format!("{path}{name}")));
     }
-    for table in ["server.tls", "server.limits", "connections.*.cors"] {
+    for table in ["server.tls", "server.limits", "connections.*.cors", "connections.*.jwt", "connections.*.jwt.iap"] {
         assert!(known.remove(table), "{table}");
     }
     assert_eq!(shown, known);
@@ -91,6 +100,8 @@ fn what_the_example_shows_is_the_default() {
     assert_eq!(example.gcs, least.gcs);
     assert_eq!(example.cache, least.cache);
     assert_eq!(example.credentials, least.credentials);
+    assert_eq!(example.budgets, least.budgets);
+    assert_eq!(example.vendors, least.vendors);
     assert_eq!(example.audit, least.audit);
     assert_eq!(example.log, least.log);
     let (shown, default) = (&example.connections, &least.connections);

@@ -6,6 +6,8 @@ mod config;
 mod credential;
 #[path = "../fuzz/bodies/forwarded.rs"]
 mod forwarded;
+#[path = "../fuzz/bodies/jwt.rs"]
+mod jwt;
 #[path = "../fuzz/bodies/path.rs"]
 mod path;
 #[path = "../fuzz/bodies/range.rs"]
@@ -25,6 +27,7 @@ fn every_input_that_was_ever_of_interest_is_still_good() {
         ("config", config::config as fn(&[u8])),
         ("credential", credential::credential),
         ("forwarded", forwarded::forwarded),
+        ("jwt", jwt::jwt),
         ("path", path::path),
         ("range", range::range),
         ("sign", sign::sign),
@@ -48,6 +51,8 @@ proptest! {
         range::range(&bytes);
         forwarded::forwarded(&bytes);
         config::config(&bytes);
+        jwt::jwt(&bytes);
+        jwt::jwt(text.as_bytes());
         sign::sign(text.as_bytes());
         path::path(text.as_bytes());
         path::path(&bytes);

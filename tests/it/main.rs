@@ -10,6 +10,7 @@
 
 mod access;
 mod audit;
+mod budgets;
 mod check;
 mod cli;
 mod console;
@@ -24,6 +25,7 @@ mod faults;
 mod fuzz_corpus;
 mod hostile;
 mod hot;
+mod identity;
 mod label_studio;
 mod layering;
 mod lifecycle;
@@ -35,3 +37,4 @@ mod sign_oracle;
 mod support;
 mod tasks;
 mod upstream;
+mod vendors;

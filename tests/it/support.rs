@@ -5,7 +5,9 @@ pub mod browser;
 pub mod client;
 pub mod gateway;
 pub mod label_studio;
+pub mod little_server;
 pub mod log;
+pub mod tokens;
 
 pub use binary::{Binary, Memory};
 pub use client::{Answer, Client};

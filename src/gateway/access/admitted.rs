@@ -1,8 +1,10 @@
 //! Proof of admission. Only [`Access`](super::Access) makes one, and everything that reads an object demands one.
 
 use crate::gateway::client_addr::ClientAddr;
+use crate::gateway::jwt::Identified;
 use crate::gateway::links::{LinkId, Verified};
 use crate::gateway::subject::Subject;
+use crate::gateway::vendor::VendorProof;
 
 /// Proof that a client was admitted to a connection, and by what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,13 +15,16 @@ pub struct Admitted {
 }
 
 impl Admitted {
+    /// For [`Access`](super::Access) alone. A token is a person's own; a link may be many people's.
+    pub(super) fn new(client: ClientAddr, link: Option<Verified>, who: Option<Identified>) -> Self {
+        let linked = link.as_ref().and_then(|link| link.subject().cloned());
+        let subject = who.map(|who| who.subject().clone()).or(linked);
+        Self { client, subject, link: link.map(|link| link.id()) }
+    }
+
     /// For [`Access`](super::Access) alone.
-    pub(super) fn new(client: ClientAddr, link: Option<Verified>) -> Self {
-        Self {
-            client,
-            subject: link.as_ref().and_then(|link| link.subject().cloned()),
-            link: link.map(|link| link.id()),
-        }
+    pub(super) fn by_vendor(client: ClientAddr, proof: VendorProof) -> Self {
+        Self { client, subject: proof.into_subject(), link: None }
     }
 
     /// The address that was admitted.

@@ -70,7 +70,7 @@ impl Account {
             self.full_at = self.full_at.clamp(now, now + whole);
             let full_at = self.full_at + each;
             if full_at > now + whole {
-                return Err((Limit::Requests, full_at - now - whole));
+                return Err((Limit::Requests, full_at.saturating_sub(now + whole)));
             }
             self.full_at = full_at;
         }

@@ -155,31 +155,14 @@ impl JwtConfigError {
     }
 }
 
+/// Carrier, issuer, audience, algorithms, keys.
+type Parts = (Carrier, String, Vec<String>, Vec<Algorithm>, JwksSource);
+
 impl Config {
     /// Which tokens are good, and where the keys are.
     pub fn policy(&self) -> Result<(Policy, JwksSource), JwtConfigError> {
-        let (carrier, issuer, audience, algorithms, jwks) = match &self.iap {
-            Some(iap) => {
-                let given = [
-                    ("issuer", self.issuer.is_some()),
-                    ("audience", self.audience.is_some()),
-                    ("jwks", self.jwks.is_some()),
-                ];
-                if let Some((key, _)) = given.into_iter().find(|(_, given)| *given) {
-                    return Err(JwtConfigError::Both(key));
-                }
-                let google = || JwksSource::try_from(IAP_JWKS.to_owned());
-                let jwks = iap.jwks.clone().map_or_else(google, Ok)?;
-                (Carrier::Iap, IAP_ISSUER.to_owned(), iap.audience.list(), vec![Algorithm::Es256], jwks)
-            }
-            None => {
-                let missing = JwtConfigError::Missing;
-                let issuer = self.issuer.clone().ok_or(missing("issuer"))?;
-                let audience = self.audience.as_ref().ok_or(missing("audience"))?.list();
-                let jwks = self.jwks.clone().ok_or(missing("jwks"))?;
-                (Carrier::Bearer, issuer, audience, self.algorithms.clone(), jwks)
-            }
-        };
+        let (carrier, issuer, audience, algorithms, jwks) =
+            if let Some(iap) = &self.iap { self.assertions(iap)? } else { self.bearer()? };
         let empty = [
             ("issuer", issuer.is_empty()),
             ("audience", audience.is_empty() || audience.iter().any(String::is_empty)),
@@ -193,7 +176,27 @@ impl Config {
             return Err(JwtConfigError::Leeway);
         }
         let (leeway, subject_claim) = (self.leeway, self.subject_claim.clone());
+        let issuer = issuer.into();
         Ok((Policy { carrier, issuer, audience, algorithms, leeway, subject_claim }, jwks))
+    }
+
+    fn assertions(&self, iap: &Iap) -> Result<Parts, JwtConfigError> {
+        let given =
+            [("issuer", self.issuer.is_some()), ("audience", self.audience.is_some()), ("jwks", self.jwks.is_some())];
+        if let Some((key, _)) = given.into_iter().find(|(_, given)| *given) {
+            return Err(JwtConfigError::Both(key));
+        }
+        let google = || JwksSource::try_from(IAP_JWKS.to_owned());
+        let jwks = iap.jwks.clone().map_or_else(google, Ok)?;
+        Ok((Carrier::Iap, IAP_ISSUER.to_owned(), iap.audience.list(), vec![Algorithm::Es256], jwks))
+    }
+
+    fn bearer(&self) -> Result<Parts, JwtConfigError> {
+        let missing = JwtConfigError::Missing;
+        let issuer = self.issuer.clone().ok_or(missing("issuer"))?;
+        let audience = self.audience.as_ref().ok_or(missing("audience"))?.list();
+        let jwks = self.jwks.clone().ok_or(missing("jwks"))?;
+        Ok((Carrier::Bearer, issuer, audience, self.algorithms.clone(), jwks))
     }
 
     /// The file that the keys are in, if they are in one.

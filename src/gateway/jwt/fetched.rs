@@ -22,7 +22,7 @@ const FRESH: Duration = Duration::from_mins(15);
 /// Older ones are not taken at all.
 const KEEP: Duration = Duration::from_hours(24);
 /// Between two fetches.
-const BETWEEN: Duration = Duration::from_secs(30);
+pub const BETWEEN: Duration = Duration::from_secs(30);
 /// A key takes about half a KiB.
 const LONGEST_ANSWER: usize = 256 * 1024;
 /// For one fetch.
@@ -209,10 +209,10 @@ mod tests {
         let held = Held { keys: Some((Arc::new(set), start)), tried: Some(start), fetching: false };
         let at = |after: Duration| held.need(&token, start + after);
         let moment = Duration::from_nanos(1);
-        assert_eq!(at(FRESH - moment), Need::Nothing);
+        assert_eq!(at(FRESH.saturating_sub(moment)), Need::Nothing);
         assert_eq!(at(FRESH), Need::Refresh);
-        assert_eq!(at(KEEP - moment), Need::Refresh);
-        assert!(held.usable(start + KEEP - moment).is_some());
+        assert_eq!(at(KEEP.saturating_sub(moment)), Need::Refresh);
+        assert!(held.usable(start + KEEP.saturating_sub(moment)).is_some());
         assert_eq!(at(KEEP), Need::Fetch);
         assert!(held.usable(start + KEEP).is_none());
     }

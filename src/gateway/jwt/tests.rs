@@ -67,7 +67,7 @@ fn claims() -> Value {
 fn policy() -> Policy {
     Policy {
         carrier: Carrier::Bearer,
-        issuer: "https://issuer.example".to_owned(),
+        issuer: "https://issuer.example".into(),
         audience: vec!["gsgate".to_owned(), "other".to_owned()],
         algorithms: vec![Algorithm::Rs256, Algorithm::Es256],
         leeway: Duration::from_secs(30),
@@ -290,7 +290,7 @@ fn the_configuration_says_what_is_missing() {
     let full = "issuer = \"i\"\naudience = \"a\"\njwks = \"keys.json\"\n";
     assert!(policy(full).is_ok());
     let iap = policy("iap = { audience = [\"a\", \"b\"] }").expect("legal");
-    assert_eq!((iap.carrier, iap.issuer.as_str()), (Carrier::Iap, "https://cloud.google.com/iap"));
+    assert_eq!((iap.carrier, &*iap.issuer), (Carrier::Iap, "https://cloud.google.com/iap"));
     assert_eq!(iap.algorithms, [Algorithm::Es256]);
     for (bad, word) in [
         ("issuer = \"i\"\naudience = \"a\"", "jwks is missing"),

@@ -16,6 +16,8 @@ pub struct Diffgram {
     pub authorization: Secret,
     /// The connections whose objects URLs are given for.
     pub connections: Vec<String>,
+    /// How browsers reach the gateway; without a slash at its end.
+    pub public_url: String,
 }
 
 impl Diffgram {
@@ -43,7 +45,7 @@ mod tests {
 
     fn read(values: &[&str], query: &str) -> Result<String, &'static str> {
         let authorization = Secret::new(VALUE.as_bytes().to_vec()).expect("long enough");
-        let adapter = Diffgram { authorization, connections: Vec::new() };
+        let adapter = Diffgram { authorization, connections: Vec::new(), public_url: String::new() };
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(AUTHORIZATION, HeaderValue::from_str(value).expect("legal"));

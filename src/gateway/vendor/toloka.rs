@@ -184,7 +184,7 @@ mod tests {
         let moment = Duration::from_nanos(1);
         for (named, age) in [(Some(Vec::new()), ACTIVE_FOR), (None, OTHER_FOR)] {
             let answer = Answer { at, named };
-            assert!(answer.holds(at + age - moment) && !answer.holds(at + age));
+            assert!(answer.holds(at + age.saturating_sub(moment)) && !answer.holds(at + age));
         }
     }
 }

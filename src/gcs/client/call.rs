@@ -18,12 +18,16 @@ use crate::object::{BucketName, ByteRange, Generation, ObjectName, ProjectId};
 const AGENT: &str = concat!("gsgate/", env!("CARGO_PKG_VERSION"));
 const USER_PROJECT: &str = "x-goog-user-project";
 
-/// Which object, and who pays.
+/// GCS writes it into its Data Access log: <https://cloud.google.com/storage/docs/audit-logging#add-custom-metadata>.
+const AUDIT_SUBJECT: &str = "x-goog-custom-audit-gsgate-subject";
+
+/// Which object, who pays, and on whose behalf.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     pub(super) bucket: BucketName,
     pub(super) object: ObjectName,
     pub(super) project: Option<ProjectId>,
+    pub(super) subject: Option<HeaderValue>,
 }
 
 impl Target {
@@ -103,6 +107,9 @@ impl Call {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         if let Some(range) = range {
             headers.insert(RANGE, value(range));
+        }
+        if let Some(subject) = &target.subject {
+            headers.insert(AUDIT_SUBJECT, subject.clone());
         }
         let uri = target.uri(endpoint, format_args!("alt=media{pin}"));
         Self { generation, ..Self::reading("read", uri, headers) }
@@ -208,6 +215,7 @@ mod tests {
             bucket: BucketName::new("my-bucket").expect("a legal bucket"),
             object: ObjectName::new(object).expect("a legal name"),
             project: project.map(|id| ProjectId::new(id).expect("a legal project")),
+            subject: None,
         }
     }
 

@@ -155,7 +155,7 @@ impl Client {
         let deadline = upstream.deadline();
         let _place = upstream.queue.enter(deadline).await?;
         let repeatable = request.expected != Expected::Anything;
-        let target = Target { bucket: request.bucket, object: request.object, project: request.project };
+        let target = Target { bucket: request.bucket, object: request.object, project: request.project, subject: None };
         let uri = target.uri(&upstream.endpoint, format_args!("prettyPrint=false{}", request.expected));
         let call = Call::writing("delete", Method::DELETE, (uri, target.project.as_ref()), repeatable);
         let answer = upstream.send(credential, &call, deadline).await?;
@@ -167,7 +167,7 @@ impl Client {
 
     /// Reads the metadata that an object's writer gave it, and of which version it is.
     pub async fn custom(&self, credential: &Credential, request: StatRequest) -> Result<Custom, Error> {
-        let target = Target { bucket: request.bucket, object: request.object, project: request.project };
+        let target = Target { bucket: request.bucket, object: request.object, project: request.project, subject: None };
         let call = Call::custom(&self.upstream.endpoint, &target);
         self.json(credential, &call, LONGEST, custom).await
     }

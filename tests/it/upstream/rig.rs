@@ -88,7 +88,7 @@ impl Rig {
 }
 
 pub(crate) fn request(name: &str, range: Option<ByteRange>) -> ReadRequest {
-    ReadRequest { bucket: bucket(), object: object(name), range, generation: None, project: None }
+    ReadRequest { bucket: bucket(), object: object(name), range, generation: None, project: None, subject: None }
 }
 
 fn bucket() -> BucketName {
