@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -124,6 +125,13 @@ impl App {
         let parts = Parts { metrics, readiness, audit, accounts, issuers, front, in_force };
         let reloader = Reloader::new(source, (resolved, watch), parts.clone(), public.tls().cloned());
         Ok(Self { public, admin, parts, reloader })
+    }
+
+    /// Serves the public listener's connections on one thread for each core.
+    pub fn on_all_cores(self) -> anyhow::Result<Self> {
+        let cores = std::thread::available_parallelism().context("how many cores there are")?;
+        let public = self.public.with_threads(cores).context("threads to serve with")?;
+        Ok(Self { public, ..self })
     }
 
     /// The addresses of the public listener.

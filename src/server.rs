@@ -22,16 +22,20 @@ mod refusal;
 mod request_head;
 mod socket;
 mod streams;
+mod workers;
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tokio::sync::Semaphore;
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -40,6 +44,7 @@ use crate::metrics::Metrics;
 use crate::server::connection::Shared;
 use crate::server::listener::{Listener, Pause};
 use crate::server::watch::Watch;
+use crate::server::workers::Workers;
 
 pub use body::BoxError;
 pub use config::{AdminConfig, Config, Limits, Listen, PublicUrl, TlsConfig};
@@ -91,6 +96,7 @@ pub struct Server {
     tls: Option<Tls>,
     metrics: Metrics,
     watch: Option<Watch>,
+    workers: Workers,
 }
 
 /// How a server ended.
@@ -111,7 +117,7 @@ impl Server {
         let watch = files.map(|files| Watch::new(files, CERTIFICATE_POLL));
         let tls = config.tls.as_ref().map(Tls::load).transpose()?;
         let listeners = config.listen.addresses().iter().copied().map(Listener::bind).collect::<Result<_, _>>()?;
-        Ok(Self { listeners, config: config.clone(), tls, metrics, watch })
+        Ok(Self { listeners, config: config.clone(), tls, metrics, watch, workers: Workers::default() })
     }
 
     /// The addresses that clients connect to, with the ports that the system chose.
@@ -129,6 +135,11 @@ impl Server {
         Self { watch: self.watch.map(|watch| watch.with_period(every)), ..self }
     }
 
+    /// Serves connections on threads of their own, instead of the caller's runtime.
+    pub fn with_threads(self, count: NonZeroUsize) -> io::Result<Self> {
+        Ok(Self { workers: Workers::start(count)?, ..self })
+    }
+
     /// Serves until `shutdown`; then closes the listeners, lets answers in flight end, and breaks off what takes too long.
     pub async fn run<S: Service>(self, service: S, shutdown: CancellationToken) -> Drained {
         let permits = Arc::new(Semaphore::new(self.config.limits.max_connections.min(Semaphore::MAX_PERMITS)));
@@ -140,9 +151,14 @@ impl Server {
             .map(|(tls, watch)| tokio::spawn(watch_certificate(tls, watch, self.metrics.clone())));
         let shared = Arc::new(Shared::new(service, self.config, self.tls, self.metrics));
         let (acceptors, connections) = (TaskTracker::new(), TaskTracker::new());
+        let workers = Arc::new(self.workers);
         for listener in self.listeners {
-            let door =
-                Door { shared: Arc::clone(&shared), permits: Arc::clone(&permits), connections: connections.clone() };
+            let door = Door {
+                shared: Arc::clone(&shared),
+                permits: Arc::clone(&permits),
+                connections: connections.clone(),
+                workers: Arc::clone(&workers),
+            };
             acceptors.spawn(door.accept(listener, shutdown.clone()));
         }
         acceptors.close();
@@ -158,6 +174,9 @@ impl Server {
         if let Some(watching) = watching {
             watching.abort();
         }
+        if let Some(workers) = Arc::into_inner(workers) {
+            workers.stop().await;
+        }
         Drained { aborted }
     }
 }
@@ -167,6 +186,7 @@ struct Door<S> {
     shared: Arc<Shared<S>>,
     permits: Arc<Semaphore>,
     connections: TaskTracker,
+    workers: Arc<Workers>,
 }
 
 impl<S: Service> Door<S> {
@@ -179,11 +199,18 @@ impl<S: Service> Door<S> {
         }
         for (stream, peer) in listener.close() {
             let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { break };
-            let connection = Arc::clone(&self.shared).serve(stream, peer, address);
-            self.connections.spawn(async move {
-                connection.await;
-                drop(permit);
-            });
+            self.serve((stream, peer), address, permit);
+        }
+    }
+
+    fn serve(&self, (stream, peer): (TcpStream, SocketAddr), listener: SocketAddr, permit: OwnedSemaphorePermit) {
+        let shared = Arc::clone(&self.shared);
+        let work = move |stream| async move {
+            shared.serve(stream, peer, listener).await;
+            drop(permit);
+        };
+        if let Err(error) = self.workers.serve(stream, &self.connections, work) {
+            tracing::error!(%error, "a connection cannot be served");
         }
     }
 
@@ -192,13 +219,9 @@ impl<S: Service> Door<S> {
         // A semaphore that is never closed always gives a permit.
         while let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await {
             match listener.accept().await {
-                Ok((stream, peer)) => {
+                Ok(accepted) => {
                     pause.reset();
-                    let connection = Arc::clone(&self.shared).serve(stream, peer, listener.address);
-                    self.connections.spawn(async move {
-                        connection.await;
-                        drop(permit);
-                    });
+                    self.serve(accepted, listener.address, permit);
                 }
                 Err(error) => {
                     let first = pause.is_first();

@@ -40,7 +40,7 @@ pub(super) async fn run(arguments: Arguments, environment: Environment) -> Resul
     telemetry::init(&log, project).map_err(Failure::runtime)?;
     // Before anybody is told that the gateway is there: a signal that nobody takes ends the process.
     let signals = signals()?;
-    let app = App::build(source).await?;
+    let app = App::build(source).await?.on_all_cores().map_err(Failure::runtime)?;
     for address in app.public_addrs() {
         tracing::info!(%address, "serving");
     }

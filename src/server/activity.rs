@@ -82,7 +82,8 @@ struct Flight {
     since: Instant,
     /// Whether the bytes that come may be content, which has no shape.
     content: bool,
-    cut: CancellationToken,
+    /// Ends this request alone; HTTP/1 has only one, which ends with its connection.
+    cut: Option<CancellationToken>,
 }
 
 /// What is known of the bytes on their way out.
@@ -167,7 +168,7 @@ impl Activity {
 
     /// What ends the request that began last.
     pub(super) fn newest_cut(&self) -> Option<CancellationToken> {
-        self.change(|state| state.in_flight.last_key_value().map(|(_, flight)| flight.cut.clone()))
+        self.change(|state| state.in_flight.last_key_value().and_then(|(_, flight)| flight.cut.clone()))
     }
 
     /// Ends the streams that are overdue, and says how many.
@@ -179,8 +180,8 @@ impl Activity {
             state.since = now;
             cut
         });
-        for flight in &cut {
-            flight.cut.cancel();
+        for token in cut.iter().filter_map(|flight| flight.cut.as_ref()) {
+            token.cancel();
         }
         cut.len()
     }
@@ -241,7 +242,7 @@ impl State {
         }
         self.since = now;
         self.begun += 1;
-        let flight = Flight { turn: Turn::Ours, since: now, content, cut: CancellationToken::new() };
+        let flight = Flight { turn: Turn::Ours, since: now, content, cut: multiplexed.then(CancellationToken::new) };
         self.in_flight.insert(self.begun, flight);
         self.begun
     }

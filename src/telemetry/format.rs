@@ -3,20 +3,19 @@
 //! Every value is escaped, so that nothing a client sent can end a line, forge one or colour a terminal.
 //! Follows <https://cloud.google.com/logging/docs/structured-logging#structured_logging_special_fields>.
 
+mod json;
+
 use std::fmt::{self, Write};
+use std::ops::Range;
 use std::time::SystemTime;
 
-use serde_json::{Map, Value, json};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::telemetry::{Causes, TARGET};
-
-/// Fields of an access event that Cloud Logging can filter by as labels.
-const LABELS: [&str; 5] = ["connection", "delivery", "reason", "cache", "outcome"];
+use crate::telemetry::Causes;
 
 /// The form of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,158 +35,117 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let mut fields = Fields::default();
+        let mut fields = Fields::new();
         event.record(&mut fields);
-        let time = humantime::format_rfc3339_micros(SystemTime::now()).to_string();
+        let time = humantime::format_rfc3339_micros(SystemTime::now());
         let (level, target) = (*event.metadata().level(), event.metadata().target());
         match self {
-            Self::Text => writeln!(writer, "{}", text(&time, level, target, fields)),
+            Self::Text => text(&mut writer, (&time, level, target), &fields),
             Self::Json { project } => {
-                writeln!(writer, "{}", json(&time, level, target, fields, project.as_deref()))
+                writer.write_str(&json::line((&time, level, target), &mut fields, project.as_deref())?)
             }
         }
     }
 }
 
-/// The fields of one event, in their order.
-#[derive(Default)]
+/// The fields of one event, in their order. All texts stand in one string: an event a request must not cost much.
 struct Fields {
-    message: String,
+    texts: String,
+    message: Range<usize>,
     values: Vec<(&'static str, Value)>,
 }
 
+#[derive(Clone, Debug)]
+enum Value {
+    Text(Range<usize>),
+    Float(f64),
+    Unsigned(u64),
+    Signed(i64),
+    Bool(bool),
+    /// Has been written already.
+    Taken,
+}
+
 impl Fields {
+    fn new() -> Self {
+        Self { texts: String::with_capacity(512), message: 0..0, values: Vec::with_capacity(24) }
+    }
+
     fn take(&mut self, name: &str) -> Option<Value> {
-        let at = self.values.iter().position(|(known, _)| *known == name)?;
-        Some(self.values.remove(at).1)
+        let (_, value) = self.values.iter_mut().find(|(known, _)| *known == name)?;
+        Some(std::mem::replace(value, Value::Taken)).filter(|value| !matches!(value, Value::Taken))
     }
 
     fn put(&mut self, field: &Field, value: Value) {
-        if field.name() == "message" {
-            self.message = plain(&value);
-        } else {
-            self.values.push((field.name(), value));
+        match value {
+            Value::Text(range) if field.name() == "message" => self.message = range,
+            value => self.values.push((field.name(), value)),
         }
+    }
+
+    fn write(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        let start = self.texts.len();
+        // Writing to a string does not fail.
+        let _ = self.texts.write_fmt(value);
+        self.put(field, Value::Text(start..self.texts.len()));
+    }
+
+    fn text(&self, range: &Range<usize>) -> &str {
+        self.texts.get(range.clone()).unwrap_or_default()
     }
 }
 
 impl Visit for Fields {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, json!(value));
+        self.put(field, Value::Float(value));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, json!(value));
+        self.put(field, Value::Signed(value));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, json!(value));
+        self.put(field, Value::Unsigned(value));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, json!(value));
+        self.put(field, Value::Bool(value));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, json!(value));
+        self.write(field, format_args!("{value}"));
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        self.put(field, json!(Causes(value).to_string()));
+        self.write(field, format_args!("{}", Causes(value)));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field, json!(format!("{value:?}")));
+        self.write(field, format_args!("{value:?}"));
     }
 }
 
-fn text(time: &str, level: Level, target: &str, fields: Fields) -> String {
-    let mut line = format!("{time} {level:>5} {target}: {}", escaped(&fields.message));
-    for (name, value) in fields.values {
-        let value = plain(&value);
-        let bare = !value.is_empty() && value.chars().all(|c| c.is_ascii_graphic() && c != '"' && c != '\\');
-        let value = if bare { value } else { format!("\"{}\"", escaped(&value)) };
-        let _ = write!(line, " {name}={value}");
-    }
-    line
-}
+/// Time, level and target of an event.
+type Origin<'a> = (&'a dyn fmt::Display, Level, &'a str);
 
-fn json(time: &str, level: Level, target: &str, mut fields: Fields, project: Option<&str>) -> Value {
-    let mut entry = Map::new();
-    entry.insert("severity".into(), severity(level).into());
-    entry.insert("time".into(), time.into());
-    if target == TARGET {
-        entry.insert("httpRequest".into(), http_request(&mut fields));
-        entry.insert("logging.googleapis.com/labels".into(), labels(&mut fields));
-    }
-    if let Some(Value::String(trace)) = fields.take("trace") {
-        let trace = project.map_or_else(|| trace.clone(), |project| format!("projects/{project}/traces/{trace}"));
-        entry.insert("logging.googleapis.com/trace".into(), trace.into());
-    }
-    if let Some(span) = fields.take("span") {
-        entry.insert("logging.googleapis.com/spanId".into(), span);
-    }
-    if let Some(sampled) = fields.take("sampled") {
-        entry.insert("logging.googleapis.com/trace_sampled".into(), sampled);
-    }
-    entry.insert("message".into(), escaped(&fields.message).into());
-    entry.insert("target".into(), target.into());
-    for (name, value) in fields.values {
-        entry.entry(name).or_insert(visible(value));
-    }
-    Value::Object(entry)
-}
-
-fn http_request(fields: &mut Fields) -> Value {
-    let mut request = Map::new();
-    for (from, to) in [
-        ("method", "requestMethod"),
-        ("path", "requestUrl"),
-        ("status", "status"),
-        ("bytes_sent", "responseSize"),
-        ("user_agent", "userAgent"),
-        ("client", "remoteIp"),
-        ("protocol", "protocol"),
-    ] {
-        if let Some(value) = fields.take(from) {
-            // Cloud Logging wants int64 as text, but the status as a number.
-            let value = if from == "bytes_sent" { plain(&value).into() } else { visible(value) };
-            request.insert(to.into(), value);
+fn text(line: &mut Writer<'_>, (time, level, target): Origin<'_>, fields: &Fields) -> fmt::Result {
+    write!(line, "{time} {level:>5} {target}: {}", escaped(fields.text(&fields.message)))?;
+    for (name, value) in &fields.values {
+        write!(line, " {name}=")?;
+        match value {
+            Value::Float(number) => write!(line, "{number}")?,
+            Value::Unsigned(number) => write!(line, "{number}")?,
+            Value::Signed(number) => write!(line, "{number}")?,
+            Value::Bool(value) => write!(line, "{value}")?,
+            Value::Taken => {}
+            Value::Text(range) => {
+                let value = fields.text(range);
+                let bare = !value.is_empty() && value.chars().all(|c| c.is_ascii_graphic() && c != '"' && c != '\\');
+                if bare { line.write_str(value)? } else { write!(line, "\"{}\"", escaped(value))? }
+            }
         }
     }
-    if let Some(seconds) = fields.take("end_seconds").and_then(|value| value.as_f64()) {
-        request.insert("latency".into(), format!("{seconds:.6}s").into());
-    }
-    Value::Object(request)
-}
-
-fn labels(fields: &mut Fields) -> Value {
-    LABELS
-        .iter()
-        .filter_map(|name| Some(((*name).to_owned(), visible(fields.take(name)?))))
-        .collect::<Map<_, _>>()
-        .into()
-}
-
-fn severity(level: Level) -> &'static str {
-    match level {
-        Level::ERROR => "ERROR",
-        Level::WARN => "WARNING",
-        Level::INFO => "INFO",
-        _ => "DEBUG",
-    }
-}
-
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// JSON escapes the control characters of ASCII itself; the others are escaped here, for whoever prints the value.
-fn visible(value: Value) -> Value {
-    match value {
-        Value::String(text) if text.chars().any(is_unsafe) => escaped(&text).into(),
-        other => other,
-    }
+    writeln!(line)
 }
 
 fn escaped(text: &str) -> String {
@@ -216,6 +174,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
+    use serde_json::{Value, json};
     use tracing_subscriber::fmt::MakeWriter;
 
     use super::*;

@@ -140,7 +140,7 @@ impl Builder {
         std::fs::write(&path, text).unwrap();
         let endpoint = gcs.endpoint();
         let environment = Environment::default().with_flag("test", "gcs.endpoint", endpoint);
-        let app = App::build(Source::file(&path, environment)).await?;
+        let app = App::build(Source::file(&path, environment)).await?.on_all_cores()?;
         let at = |addresses: Vec<SocketAddr>| Client { address: addresses[0] };
         let (client, admin, reload) = (at(app.public_addrs()), at(app.admin_addrs()), app.reload_handle());
         let shutdown = CancellationToken::new();
