@@ -33,7 +33,7 @@ pub use self::connect::ConnectorError;
 pub(super) use self::incoming::Incoming;
 
 /// Idle connections that each runtime keeps.
-const MAX_IDLE: usize = 256;
+const MAX_IDLE: usize = 4096;
 
 /// Where requests go, and the connections that are kept for the next.
 #[derive(Debug)]
