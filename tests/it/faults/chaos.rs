@@ -26,7 +26,7 @@ async fn two_thousand_requests_under_random_faults_give_no_wrong_body() {
     let seed = std::env::var("GSGATE_CHAOS_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
     println!("GSGATE_CHAOS_SEED={seed}");
     let gcs = Emulator::builder().start().await.unwrap();
-    let gateway = Arc::new(Builder::over(gcs).sections(LIMITS).start().await);
+    let gateway = Arc::new(Builder::over(gcs).sections(LIMITS).on_all_cores().start().await);
     let clients = (0..CLIENTS).map(|client| tokio::spawn(run(Arc::clone(&gateway), seed, client)));
     let mut ends = Tally::new();
     for tally in join_all(clients).await {

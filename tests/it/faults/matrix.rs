@@ -141,7 +141,8 @@ async fn every_cell(wire: Wire, column: Column) {
 async fn row(gcs: Emulator, packed: &[u8], (wire, column): (Wire, Column), wrong: Wrong) -> BTreeMap<End, usize> {
     let mut ends = BTreeMap::new();
     for place in PLACES {
-        let gateway = Builder::over(gcs.clone()).sections(LIMITS).sections(column.cache()).start().await;
+        let gateway = Builder::over(gcs.clone()).sections(LIMITS).sections(column.cache()).on_all_cores();
+        let gateway = gateway.start().await;
         for asked in ASKED {
             let end = cell(&gateway, packed, (wire, column), (wrong, place, asked)).await;
             let told = format!("{wire:?} {wrong:?} {place:?} {asked:?}");

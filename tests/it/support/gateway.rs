@@ -35,6 +35,7 @@ pub struct Builder {
     sections: String,
     connection: String,
     access: String,
+    threads: bool,
 }
 
 impl TestGateway {
@@ -92,6 +93,7 @@ impl Builder {
             sections: String::new(),
             connection: "delivery = \"proxy\"\n".to_owned(),
             access: "allow = \"anyone\"\n".to_owned(),
+            threads: false,
         }
     }
 
@@ -113,6 +115,12 @@ impl Builder {
         self
     }
 
+    /// Serves on a thread for each core, as the binary does; its events are then not those of the test's thread.
+    pub fn on_all_cores(mut self) -> Self {
+        self.threads = true;
+        self
+    }
+
     /// Builds and serves it.
     pub async fn start(self) -> TestGateway {
         self.try_start().await.unwrap_or_else(|error| panic!("the gateway does not start: {error}"))
@@ -127,7 +135,7 @@ impl Builder {
         file.persist(&key).unwrap();
         let key = key.to_str().unwrap();
         let path = folder.path().join("gsgate.toml");
-        let Self { gcs, sections, connection, access } = self;
+        let Self { gcs, sections, connection, access, threads } = self;
         let server = section(&sections, "[server]", "listen = \"127.0.0.1:0\"\n");
         let admin = section(&sections, "[admin]", "listen = \"127.0.0.1:0\"\n");
         let storage = section(&sections, "[gcs]", "");
@@ -140,7 +148,8 @@ impl Builder {
         std::fs::write(&path, text).unwrap();
         let endpoint = gcs.endpoint();
         let environment = Environment::default().with_flag("test", "gcs.endpoint", endpoint);
-        let app = App::build(Source::file(&path, environment)).await?.on_all_cores()?;
+        let app = App::build(Source::file(&path, environment)).await?;
+        let app = if threads { app.on_all_cores()? } else { app };
         let at = |addresses: Vec<SocketAddr>| Client { address: addresses[0] };
         let (client, admin, reload) = (at(app.public_addrs()), at(app.admin_addrs()), app.reload_handle());
         let shutdown = CancellationToken::new();
