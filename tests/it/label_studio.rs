@@ -1,4 +1,5 @@
 //! With the real Label Studio and, for what its users see, headless Chromium signed in to it.
 
 mod faults;
+mod links;
 mod urls;
