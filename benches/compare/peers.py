@@ -123,9 +123,23 @@ def until_listening(address, process):
     raise SystemExit(f"nothing listens on {address}")
 
 
-def children(process):
-    with open(f"/proc/{process}/task/{process}/children") as listed:
-        return [int(child) for child in listed.read().split()]
+def workers(process, peer, count):
+    """The processes that move bytes: nginx's workers, which come a little after it listens."""
+    if not peer.startswith("nginx"):
+        return [process]
+    for _ in range(500):
+        with open(f"/proc/{process}/task/{process}/children") as listed:
+            found = [child for child in listed.read().split() if "worker" in command_line(child)]
+        if len(found) == count:
+            return [int(child) for child in found]
+        time.sleep(0.02)
+    raise SystemExit("nginx has no workers")
+
+
+def command_line(process):
+    with contextlib.suppress(OSError), open(f"/proc/{process}/cmdline") as line:
+        return line.read()
+    return ""
 
 
 class Origin:
@@ -165,7 +179,7 @@ def running(bench, peer, upstream, downstream):
             process = subprocess.Popen([*bench.pin, *command], env=environment, stdout=output, stderr=log)
         try:
             until_listening(listen, process)
-            yield listen, children(process.pid) or [process.pid]
+            yield listen, workers(process.pid, peer, bench.arguments.threads)
         except SystemExit:
             for log in folder.glob("*log"):
                 print(log.read_text()[-2000:])
