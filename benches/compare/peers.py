@@ -174,9 +174,9 @@ def running(bench, peer, upstream, downstream):
         listen = free_address()
         command, environment = prepare(bench, folder, peer, (upstream, downstream, listen))
         with open(folder / "log", "w") as log:
-            # Its log is written as it always is, and read by nobody.
+            # gsgate's log is written as it always is, and read by nobody.
             output = subprocess.DEVNULL if peer.startswith("gsgate") else log
-            process = subprocess.Popen([*bench.pin, *command], env=environment, stdout=output, stderr=log)
+            process = subprocess.Popen([*bench.pin, *command], env=environment, stdout=output, stderr=output)
         try:
             until_listening(listen, process)
             yield listen, workers(process.pid, peer, bench.arguments.threads)
