@@ -1,11 +1,12 @@
-//! What is kept in memory: metadata, bytes of hot objects, signed URLs. Never who may see them.
+//! What is kept: metadata, bytes of hot objects, signed URLs. Never who may see them.
 
 mod config;
+mod disk;
 mod metadata;
 pub mod objects;
 pub mod signed_urls;
 
-pub use config::Config;
+pub use config::{Config, DiskConfig};
 pub use metadata::{Known, MetadataCache};
 pub use objects::Objects;
 pub use signed_urls::{SignedUrl, SignedUrls, SigningWindow, UrlRequest};

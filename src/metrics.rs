@@ -142,6 +142,14 @@ impl Metrics {
         families.cache_bytes.get_or_create(&tier.into()).dec_by(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
+    /// Counts so many that are kept no more, all at once.
+    pub fn cache_forgotten(&self, tier: Tier, entries: usize, bytes: u64) {
+        let families = &self.inner.families;
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        families.cache_entries.get_or_create(&tier.into()).dec_by(number(entries as u64));
+        families.cache_bytes.get_or_create(&tier.into()).dec_by(number(bytes));
+    }
+
     /// Counts an object or a chunk that had to make room for others.
     pub fn cache_evicted(&self, tier: Tier) {
         self.inner.families.cache_evictions.get_or_create(&tier.into()).inc();

@@ -1,5 +1,6 @@
 //! The `[cache]` section.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -21,6 +22,18 @@ pub struct Config {
     pub memory: ByteSize,
     /// The largest object that is kept whole.
     pub max_object: ByteSize,
+    /// A folder for what is kept besides, over a restart, too.
+    pub disk: Option<DiskConfig>,
+}
+
+/// `[cache] disk`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiskConfig {
+    /// The folder.
+    pub path: PathBuf,
+    /// How much it may hold.
+    pub size: ByteSize,
 }
 
 impl Default for Config {
@@ -30,6 +43,7 @@ impl Default for Config {
             negative_ttl: Duration::from_secs(5),
             memory: ByteSize::mib(256),
             max_object: ByteSize::mib(8),
+            disk: None,
         }
     }
 }

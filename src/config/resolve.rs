@@ -80,6 +80,13 @@ pub(super) fn resolve(mut config: Config, origin: Origin, redacted: String) -> R
         credential.path = credential.path.take().map(|path| origin.locate(&path));
     }
     config.gcs.ca_file = config.gcs.ca_file.take().map(|path| origin.locate(&path));
+    if let Some(disk) = &mut config.cache.disk {
+        disk.path = origin.locate(&disk.path);
+        if config.cache.memory.as_u64() == 0 {
+            let cure = "what is on the disk is served through memory; give cache.memory a size, or leave disk out";
+            return Err(origin.error(key(&["cache", "disk"]), cure.to_owned()));
+        }
+    }
     if let Some(tls) = &mut config.server.tls {
         tls.certificate = origin.locate(&tls.certificate);
         tls.private_key = origin.locate(&tls.private_key);

@@ -60,6 +60,7 @@ fn the_example_has_every_key_and_no_other() {
         ("[links]", "links."),
         ("[gcs]", "gcs."),
         ("[cache]", "cache."),
+        ("[cache.disk]", "cache.disk."),
         ("[credentials.x]", "credentials.*."),
         ("[connections.x]", "connections.*."),
         ("[connections.x.jwt]", "connections.*.jwt."),
@@ -79,7 +80,14 @@ fn the_example_has_every_key_and_no_other() {
         assert!(!names.is_empty(), "{section}");
         known.extend(names.into_iter().map(|name| format!("{path}{name}")));
     }
-    for table in ["server.tls", "server.limits", "connections.*.cors", "connections.*.jwt", "connections.*.jwt.iap"] {
+    for table in [
+        "cache.disk",
+        "server.tls",
+        "server.limits",
+        "connections.*.cors",
+        "connections.*.jwt",
+        "connections.*.jwt.iap",
+    ] {
         assert!(known.remove(table), "{table}");
     }
     assert_eq!(shown, known);

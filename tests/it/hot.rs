@@ -2,6 +2,7 @@
 
 mod bounds;
 mod chunks;
+mod disk;
 mod freshness;
 mod sharing;
 

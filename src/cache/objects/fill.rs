@@ -12,9 +12,10 @@ use std::time::Instant;
 use http_body::Body;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::Kept;
 use super::filling::Filling;
 use super::key::Key;
-use super::{Housed, Kept, Store};
+use super::store::{Housed, Store};
 use crate::cache::{Known, MetadataCache};
 use crate::gcs::{Client, Credential, Error, Form, Read, ReadBody, ReadRequest};
 use crate::object::Metadata;
@@ -36,19 +37,21 @@ pub struct Wanted {
 
 /// One fill.
 pub(super) struct Fill {
-    store: Arc<Store>,
-    key: Key,
-    filling: Arc<Filling>,
-    wanted: Wanted,
+    pub(super) store: Arc<Store>,
+    pub(super) key: Key,
+    pub(super) filling: Arc<Filling>,
+    /// What is current, if that is known.
+    pub(super) known: Option<Arc<Metadata>>,
+    pub(super) wanted: Wanted,
 }
 
 impl Fill {
-    pub(super) fn new(store: Arc<Store>, key: Key, filling: Arc<Filling>, wanted: Wanted) -> Self {
-        Self { store, key, filling, wanted }
-    }
-
     /// Reads until all is there, something breaks, or nobody wants it any more.
     pub(super) async fn run(self) {
+        match self.unless_abandoned(self.recalled()).await {
+            None | Some(Some(())) => return,
+            Some(None) => {}
+        }
         let reading = self.wanted.client.read(&self.wanted.credential, self.wanted.request.clone());
         let Some(outcome) = self.unless_abandoned(reading).await else { return };
         let known = match &outcome {
@@ -64,6 +67,21 @@ impl Fill {
             Ok(read) => self.take(read).await,
             Err(error) => self.filling.fail(error),
         }
+    }
+
+    /// Takes it from the disk, where the object's own checksum must hold as well.
+    async fn recalled(&self) -> Option<()> {
+        let metadata = self.known.as_ref().filter(|known| self.store.takes(known))?;
+        let bytes = self.store.recall(&self.key, metadata, metadata.size).await?;
+        if metadata.crc32c != Some(crc32c::crc32c(&bytes)) {
+            return None;
+        }
+        let bytes = Housed::whole(bytes, self.store.room_for(metadata.size)?);
+        self.filling.opened(Arc::clone(metadata));
+        let kept = Kept { metadata: Arc::clone(metadata), bytes: bytes.clone() };
+        self.store.keep_here(self.key.clone(), kept);
+        self.filling.whole(Arc::clone(metadata), bytes);
+        Some(())
     }
 
     async fn take(&self, read: Read) {

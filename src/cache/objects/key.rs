@@ -10,6 +10,7 @@ use std::hash::{Hash, Hasher};
 use aws_lc_rs::digest;
 use moka::Equivalent;
 
+use crate::cache::disk::Name;
 use crate::gcs::Endpoint;
 use crate::object::{BucketName, Generation, ObjectName};
 
@@ -88,6 +89,16 @@ impl Key {
     /// What it takes in memory.
     pub(super) fn len(&self) -> usize {
         size_of::<Self>() + self.object.as_str().len()
+    }
+
+    /// What it is called on the disk; the note that there are chunks is not written.
+    pub(super) fn name(&self, generation: Generation) -> Option<Name> {
+        let place = [&self.scope.0[..], self.object.as_str().as_bytes()];
+        match self.part {
+            Part::Whole => Some(Name::new(&place, generation, None)),
+            Part::Chunk(_, index) => Some(Name::new(&place, generation, Some(index))),
+            Part::Chunks => None,
+        }
     }
 
     pub(super) fn place(&self) -> Place<'_> {

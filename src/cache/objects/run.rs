@@ -15,7 +15,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::filling::Filling;
 use super::key::Key;
-use super::{Housed, Kept, Store, Wanted};
+use super::store::{Housed, Store};
+use super::{Kept, Wanted};
 use crate::gcs::{Error, Form, Read};
 use crate::object::{Metadata, Span};
 
@@ -38,6 +39,7 @@ pub(super) struct Run {
 impl Run {
     /// Reads until all is there, something breaks, or nobody wants it any more.
     pub(super) async fn run(mut self) {
+        self.recall().await;
         let (Some(first), Some(last)) = (self.chunks.front(), self.chunks.back()) else { return };
         let span = Span { first: first.span.first, last: last.span.last };
         let mut request = self.wanted.request.clone();
@@ -51,6 +53,24 @@ impl Run {
         };
         if let Err(error) = outcome {
             self.fail(error);
+        }
+    }
+
+    /// Takes from the disk what is there of the first chunks.
+    async fn recall(&mut self) {
+        while let Some(chunk) = self.chunks.front() {
+            let (key, filling) = (chunk.key.clone(), Arc::clone(&chunk.filling));
+            let recalled = self.store.recall(&key, &self.metadata, chunk.span.len()).await;
+            let Some((bytes, chunk)) = recalled.and_then(|bytes| Some((bytes, self.chunks.pop_front()?))) else {
+                return;
+            };
+            filling.opened(Arc::clone(&self.metadata));
+            let bytes = Housed::whole(bytes, chunk.room);
+            let kept = Kept { metadata: Arc::clone(&self.metadata), bytes: bytes.clone() };
+            self.store.note_chunks(&key, &self.metadata);
+            self.store.keep_here(key.clone(), kept);
+            filling.whole(Arc::clone(&self.metadata), bytes);
+            self.store.leave(&key, &filling);
         }
     }
 
@@ -89,7 +109,8 @@ impl Run {
     fn complete(&mut self) {
         let Some(Pending { key, filling, room, .. }) = self.chunks.pop_front() else { return };
         let bytes = Housed::join(&filling.pieces(), room);
-        self.store.keep_chunk(key.clone(), Kept { metadata: Arc::clone(&self.metadata), bytes: bytes.clone() });
+        self.store.note_chunks(&key, &self.metadata);
+        self.store.keep(key.clone(), Kept { metadata: Arc::clone(&self.metadata), bytes: bytes.clone() });
         filling.whole(Arc::clone(&self.metadata), bytes);
         self.store.leave(&key, &filling);
     }
