@@ -3,6 +3,7 @@
 //! Everything that lives as long as the process is made here and passed on; there are no globals.
 
 mod assemble;
+mod export;
 mod readiness;
 mod reload;
 mod revocation;
@@ -17,6 +18,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
+use self::export::{Export, Exports, Public};
 use self::reload::Reloader;
 pub use self::reload::{ReloadHandle, Source};
 use crate::audit::{self, Audit};
@@ -66,6 +68,8 @@ struct Parts {
     issuers: Issuers,
     /// Whichever gateway is in force.
     front: Front,
+    /// Whichever export of annotations is in force.
+    exports: Exports,
     /// What the admin listener shows of the configuration in force.
     in_force: Arc<ArcSwap<InForce>>,
 }
@@ -115,6 +119,8 @@ impl App {
         };
         let gateway = Arc::new(assemble::assemble(&resolved, source.environment(), lasting).await?);
         let in_force = assemble::shown(&resolved, source.environment(), &metrics, &gateway)?;
+        let exports = Exports::default();
+        exports.store(Export::new(&resolved, &gateway)?);
         let public = bind("server", &resolved.config.server, &metrics, &resolved)?;
         let admin_config = server::Config::for_admin(&resolved.config.admin);
         // The admin listener's few connections are not what the connection metrics are about.
@@ -122,7 +128,7 @@ impl App {
         metrics.config_in_force(SystemTime::now());
         let front = Front(Arc::new(ArcSwap::new(gateway)));
         let in_force = Arc::new(ArcSwap::from_pointee(in_force));
-        let parts = Parts { metrics, readiness, audit, accounts, issuers, front, in_force };
+        let parts = Parts { metrics, readiness, audit, accounts, issuers, front, exports, in_force };
         let reloader = Reloader::new(source, (resolved, watch), parts.clone(), public.tls().cloned());
         Ok(Self { public, admin, parts, reloader })
     }
@@ -159,11 +165,12 @@ impl App {
         let admin = tokio::spawn(admin.run(console, admin_shutdown.clone()));
         let background = [
             tokio::spawn(reloader.follow()),
+            tokio::spawn(parts.exports.clone().sweep()),
             tokio::spawn(revocation::follow(parts.front.clone(), parts.metrics.clone())),
             tokio::spawn(readiness::probe(parts.front.clone(), parts.readiness.clone())),
             tokio::spawn(readiness::drain_on(shutdown.clone(), parts.readiness.clone())),
         ];
-        let drained = public.run(parts.front, shutdown).await;
+        let drained = public.run(Public { front: parts.front, exports: parts.exports }, shutdown).await;
         for task in background {
             task.abort();
         }

@@ -6,6 +6,7 @@
 mod check;
 mod demo;
 mod health;
+mod label_studio;
 mod link;
 mod serve;
 mod sign;
@@ -43,6 +44,8 @@ enum Command {
     Link(link::Arguments),
     /// Write a manifest of a connection's objects for an annotation tool.
     Tasks(tasks::Arguments),
+    /// Keep a Label Studio project in step with a bucket.
+    LabelStudio(label_studio::Arguments),
     /// Ask a running gateway whether it is healthy; for container health checks.
     Health(health::Arguments),
 }
@@ -116,6 +119,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
         Command::Sign(arguments) => block_on(sign::run(arguments, environment)),
         Command::Link(arguments) => block_on(link::run(arguments, environment)),
         Command::Tasks(arguments) => block_on(tasks::run(arguments, environment)),
+        Command::LabelStudio(arguments) => block_on(label_studio::run(arguments, environment)),
         Command::Health(arguments) => block_on(health::run(arguments, environment)),
     };
     match outcome {

@@ -24,7 +24,7 @@ use crate::gateway::links;
 use crate::gateway::route::ConnectionName;
 use crate::gateway::vendor;
 use crate::gcs::credentials;
-use crate::{audit, cache, gcs, server, telemetry};
+use crate::{audit, cache, gcs, label_studio, server, telemetry};
 
 /// A configuration file is never larger than this.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -69,6 +69,9 @@ pub struct Config {
     /// `[vendors]`
     #[serde(default)]
     pub vendors: vendor::Config,
+    /// `[label_studio]`
+    #[serde(default)]
+    pub label_studio: label_studio::Config,
     /// `[audit]`
     #[serde(default)]
     pub audit: audit::Config,

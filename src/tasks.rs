@@ -6,6 +6,7 @@
 //! it is asked for links, which `gateway` signs and judges.
 
 pub mod format;
+pub mod label_studio;
 pub mod selection;
 
 mod cover;

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 
 use super::assemble::{Lasting, assemble, shown};
+use super::export::Export;
 use super::{Parts, StartError};
 use crate::config::{Config, ConfigError, Environment, Resolved};
 use crate::server::watch::Watch;
@@ -161,12 +162,14 @@ impl Reloader {
         });
         let gateway = Arc::new(building.await.map_err(|error| StartError::Runtime(anyhow::Error::new(error)))??);
         let in_force = shown(&resolved, &self.source.environment, &self.parts.metrics, &gateway)?;
+        let export = Export::new(&resolved, &gateway)?;
         // Last, since it takes effect at once if the files are good.
         if let Some(Err(error)) = self.tls.as_ref().map(Tls::reload) {
             let key = vec!["server".to_owned(), "tls".to_owned()];
             return Err(resolved.origin.error(key, format!("{:#}", anyhow::Error::new(error))).into());
         }
         self.parts.front.0.store(gateway);
+        self.parts.exports.store(export);
         self.parts.in_force.store(Arc::new(in_force));
         (self.current, self.watch) = (resolved, watch);
         Ok(())

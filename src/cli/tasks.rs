@@ -1,6 +1,6 @@
 //! `gsgate tasks`: a manifest of a connection's objects, for an annotation tool to import.
 
-mod place;
+pub(super) mod place;
 mod preview;
 mod progress;
 
@@ -163,7 +163,7 @@ async fn write(manifest: Manifest<'_>, path: Option<PathBuf>) -> Result<(), Fail
     }
 }
 
-fn find<'a>(resolved: &'a Resolved, name: &str) -> Result<&'a ResolvedConnection, Failure> {
+pub(super) fn find<'a>(resolved: &'a Resolved, name: &str) -> Result<&'a ResolvedConnection, Failure> {
     resolved.connections.iter().find(|connection| &*connection.label == name).ok_or_else(|| {
         let known: Vec<&str> = resolved.connections.iter().map(|connection| &*connection.label).collect();
         Failure::usage(format!("there is no connection {name:?}; there is {}", known.join(", ")))
@@ -182,7 +182,7 @@ fn takes_links(resolved: &Resolved, connection: &ResolvedConnection) -> Result<(
 }
 
 /// All connections behind the public URL, which `gs://` links do without.
-fn cover(resolved: &Resolved, links: Links) -> Result<Cover, ConfigError> {
+pub(super) fn cover(resolved: &Resolved, links: Links) -> Result<Cover, ConfigError> {
     let url = match (&resolved.config.server.public_url, links) {
         (Some(url), _) => url.as_str(),
         (None, Links::GsUri) => "",
@@ -198,6 +198,6 @@ fn cover(resolved: &Resolved, links: Links) -> Result<Cover, ConfigError> {
 }
 
 /// An error and its causes, in one line.
-fn told(error: impl std::error::Error + Send + Sync + 'static) -> String {
+pub(super) fn told(error: impl std::error::Error + Send + Sync + 'static) -> String {
     format!("{:#}", anyhow::Error::new(error))
 }

@@ -87,6 +87,7 @@ pub(super) fn resolve(mut config: Config, origin: Origin, redacted: String) -> R
             return Err(origin.error(key(&["cache", "disk"]), cure.to_owned()));
         }
     }
+    config.label_studio.locate(|path| origin.locate(path));
     if let Some(tls) = &mut config.server.tls {
         tls.certificate = origin.locate(&tls.certificate);
         tls.private_key = origin.locate(&tls.private_key);
@@ -296,7 +297,8 @@ impl Section<'_> {
         let vendors = self.config.vendors.files();
         let relative = rules.chain(own).chain(tokens).chain(vendors).map(|path| self.origin.locate(path));
         let absolute = credentials.values().flat_map(|credential| &credential.path).chain(&gcs.ca_file).cloned();
-        let absolute = absolute.chain(links.keys.iter().map(|key| key.file.clone()));
+        let export = self.config.label_studio.export.iter().flat_map(|export| &export.secret_file).cloned();
+        let absolute = absolute.chain(export).chain(links.keys.iter().map(|key| key.file.clone()));
         std::iter::once(self.origin.path.clone()).chain(relative).chain(absolute).collect()
     }
 

@@ -69,6 +69,8 @@ fn the_example_has_every_key_and_no_other() {
         ("[vendors.labelbox]", "vendors.labelbox."),
         ("[vendors.diffgram]", "vendors.diffgram."),
         ("[vendors.toloka]", "vendors.toloka."),
+        ("[label_studio]", "label_studio."),
+        ("[label_studio.export]", "label_studio.export."),
         ("[audit]", "audit."),
         ("[log]", "log."),
     ];
@@ -82,6 +84,7 @@ fn the_example_has_every_key_and_no_other() {
     }
     for table in [
         "cache.disk",
+        "label_studio.export",
         "server.tls",
         "server.limits",
         "connections.*.cors",
@@ -110,6 +113,7 @@ fn what_the_example_shows_is_the_default() {
     assert_eq!(example.credentials, least.credentials);
     assert_eq!(example.budgets, least.budgets);
     assert_eq!(example.vendors, least.vendors);
+    assert_eq!(example.label_studio, least.label_studio);
     assert_eq!(example.audit, least.audit);
     assert_eq!(example.log, least.log);
     let (shown, default) = (&example.connections, &least.connections);

@@ -34,6 +34,7 @@ mod media;
 mod paths;
 mod server;
 mod sign_oracle;
+mod studio;
 mod support;
 mod tasks;
 mod upstream;

@@ -10,7 +10,7 @@ use super::{Place, told};
 use crate::tasks::{IN_FLIGHT, Patience};
 
 /// Loads the connection's credential; asks nobody yet.
-pub(super) async fn open(
+pub(in crate::cli) async fn open(
     resolved: &Resolved,
     connection: &ResolvedConnection,
     environment: &Environment,
