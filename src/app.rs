@@ -25,9 +25,9 @@ use crate::audit::{self, Audit};
 use crate::config::{ConfigError, Resolved};
 use crate::console::{Console, InForce, Reach};
 use crate::gateway::Gateway;
-use crate::gateway::body::Body;
 use crate::gateway::budget::Accounts;
 use crate::gateway::jwt::fetched::Issuers;
+use crate::label_studio::{self, Body};
 use crate::metrics::Metrics;
 use crate::server::admin::Admin;
 use crate::server::readiness::Readiness;
@@ -76,7 +76,21 @@ struct Parts {
 
 /// The gateway as the server sees it: whichever is in force when a request comes.
 #[derive(Clone, Debug)]
-struct Front(Arc<ArcSwap<Gateway>>);
+struct Front(Arc<ArcSwap<Serving>>);
+
+/// One configuration, at work.
+#[derive(Debug)]
+struct Serving {
+    gateway: Arc<Gateway>,
+    /// Label Studio, where the gateway stands in front of one.
+    label_studio: Option<label_studio::Front>,
+}
+
+impl Front {
+    fn gateway(&self) -> Arc<Gateway> {
+        Arc::clone(&self.0.load().gateway)
+    }
+}
 
 /// Shows in the metrics what becomes of audit lines.
 struct AuditCounts(Metrics);
@@ -95,8 +109,11 @@ impl Service for Front {
     type Body = Body;
 
     async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
-        let gateway = self.0.load_full();
-        gateway.handle(request, peer.address).await
+        let Serving { gateway, label_studio } = &*self.0.load_full();
+        match label_studio {
+            Some(front) => Box::pin(front.handle(gateway, request, peer)).await,
+            None => gateway.handle(request, peer.address).await.map(Body::from),
+        }
     }
 }
 
@@ -117,16 +134,16 @@ impl App {
             issuers: &issuers,
             objects: None,
         };
-        let gateway = Arc::new(assemble::assemble(&resolved, source.environment(), lasting).await?);
-        let in_force = assemble::shown(&resolved, source.environment(), &metrics, &gateway)?;
+        let serving = assemble::assemble(&resolved, source.environment(), lasting).await?;
+        let in_force = assemble::shown(&resolved, source.environment(), &metrics, &serving.gateway)?;
         let exports = Exports::default();
-        exports.store(Export::new(&resolved, &gateway)?);
+        exports.store(Export::new(&resolved, &serving.gateway)?);
         let public = bind("server", &resolved.config.server, &metrics, &resolved)?;
         let admin_config = server::Config::for_admin(&resolved.config.admin);
         // The admin listener's few connections are not what the connection metrics are about.
         let admin = bind("admin", &admin_config, &Metrics::new(), &resolved)?;
         metrics.config_in_force(SystemTime::now());
-        let front = Front(Arc::new(ArcSwap::new(gateway)));
+        let front = Front(Arc::new(ArcSwap::from_pointee(serving)));
         let in_force = Arc::new(ArcSwap::from_pointee(in_force));
         let parts = Parts { metrics, readiness, audit, accounts, issuers, front, exports, in_force };
         let reloader = Reloader::new(source, (resolved, watch), parts.clone(), public.tls().cloned());

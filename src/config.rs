@@ -69,12 +69,12 @@ pub struct Config {
     /// `[vendors]`
     #[serde(default)]
     pub vendors: vendor::Config,
-    /// `[label_studio]`
-    #[serde(default)]
-    pub label_studio: label_studio::Config,
     /// `[audit]`
     #[serde(default)]
     pub audit: audit::Config,
+    /// `[label_studio]`
+    #[serde(default)]
+    pub label_studio: label_studio::Config,
     /// `[log]`
     #[serde(default)]
     pub log: telemetry::Config,

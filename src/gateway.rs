@@ -23,6 +23,7 @@ mod signed_url;
 pub mod subject;
 mod supply;
 pub mod vendor;
+pub mod vouched;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -39,7 +40,7 @@ use self::budget::Budgets;
 use self::client_addr::{ClientAddr, Network};
 use self::connection::Connection;
 use self::cors::{Cors, Preflight};
-use self::decide::{Circumstances, Decision, Reason, Verdict};
+use self::decide::{Audience, Circumstances, Decision, Reason, Verdict};
 use self::exchange::Exchange;
 use self::fetch::{Fetch, FetchMethod};
 use self::host::Hosts;
@@ -216,7 +217,8 @@ impl Gateway {
             delivery: connection.config.delivery,
             signing: connection.signing(),
             mode: fetch.mode,
-            audience: connection.audience(),
+            // A signed URL would go round the one who vouched.
+            audience: if admitted.is_vouched_for() { Audience::Restricted } else { connection.audience() },
         });
         let decision_for = |size| {
             let decision = match verdict {

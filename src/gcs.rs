@@ -22,4 +22,4 @@ pub use credentials::Credential;
 pub use error::{Error, Source};
 pub use sign::signer::Signer;
 pub use token::Token;
-pub use wire::ConnectorError;
+pub use wire::{ConnectorError, client_tls};

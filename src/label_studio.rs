@@ -1,6 +1,9 @@
-//! Label Studio beside the gateway: in step with it.
+//! Label Studio beside the gateway: in step with it, and the gateway in front of it, answering for its media.
 //!
-//! Decides how Label Studio's API is asked. Never makes tasks out of a bucket by itself: that is the tasks' room.
+//! Decides how Label Studio's API is asked, which requests are Label Studio's and which the gateway answers in its place;
+//! whether a user may is asked of Label Studio itself. Never makes tasks out of a bucket by itself, and opens none: that is
+//! the tasks' room, and the gateway's, which gets a permission to go by.
+//! Follows RFC 9110 section 7.6 for what a proxy passes on (<https://www.rfc-editor.org/rfc/rfc9110#section-7.6>).
 
 pub mod api;
 pub mod export;
@@ -8,6 +11,18 @@ pub mod fields;
 pub mod task;
 pub mod webhook;
 
+mod body;
 mod config;
+mod connect;
+mod forward;
+mod front;
+mod named;
+mod page;
+mod permits;
+mod redirect;
+mod resolve;
+mod upstream;
 
-pub use config::Config;
+pub use body::Body;
+pub use config::{Config, PATHS, Uncovered};
+pub use front::{Front, FrontError};

@@ -1,4 +1,4 @@
-//! From a checked configuration to a gateway: credentials, clients, caches.
+//! From a checked configuration to a gateway and what stands behind it: credentials, clients, caches.
 //!
 //! Reads credential files; asks nobody over the network, but for where the metadata server is.
 
@@ -7,7 +7,7 @@ mod identity;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::StartError;
+use super::{Serving, StartError};
 use crate::audit::{Audit, Output};
 use crate::cache::objects::Scope;
 use crate::cache::{MetadataCache, Objects, SignedUrls, SigningWindow};
@@ -23,6 +23,7 @@ use crate::gateway::jwt::fetched::Issuers;
 use crate::gateway::links::Links;
 use crate::gcs::credentials::ControlPlane;
 use crate::gcs::{Client, Credential};
+use crate::label_studio;
 use crate::metrics::Metrics;
 use crate::server::readiness::Readiness;
 use crate::server::{self, PublicUrl};
@@ -43,12 +44,21 @@ pub(super) struct Lasting<'a> {
     pub(super) issuers: &'a Issuers,
 }
 
-/// Builds a gateway.
+/// Builds all that answers.
 pub(super) async fn assemble(
     resolved: &Resolved,
     environment: &Environment,
     lasting: Lasting<'_>,
-) -> Result<Gateway, StartError> {
+) -> Result<Serving, StartError> {
+    let config = &resolved.config;
+    let stall = config.server.limits.stall_timeout;
+    let label_studio = label_studio::Front::new(&config.label_studio, &config.gcs, stall)
+        .map_err(|error| refused(resolved, &["label_studio"], error))?;
+    let gateway = Arc::new(gateway(resolved, environment, lasting).await?);
+    Ok(Serving { gateway, label_studio })
+}
+
+async fn gateway(resolved: &Resolved, environment: &Environment, lasting: Lasting<'_>) -> Result<Gateway, StartError> {
     let Lasting { metrics, readiness, audit, objects, .. } = lasting;
     let config = &resolved.config;
     if let Some(Err(error)) = config.audit.output.as_ref().map(Output::check) {

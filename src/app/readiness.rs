@@ -20,7 +20,7 @@ pub(super) async fn probe(front: Front, readiness: Readiness) {
 
 /// Usable if any credential is: what still works shall be served.
 async fn observe(front: &Front) -> Observation {
-    let gateway = front.0.load_full();
+    let gateway = front.gateway();
     for connection in gateway.connections.values() {
         match connection.credential.token().await {
             Ok(_) => return Observation::Usable,

@@ -155,20 +155,20 @@ impl Reloader {
         // A task of its own: whatever happens in there, the next reload must still be possible.
         let (fresh, environment, parts) = (Arc::clone(&resolved), self.source.environment.clone(), self.parts.clone());
         let building = tokio::spawn(async move {
-            let before = parts.front.0.load_full();
+            let before = parts.front.gateway();
             let Parts { metrics, readiness, audit, accounts, issuers, .. } = &parts;
             let objects = Some(&before.objects);
             assemble(&fresh, &environment, Lasting { metrics, readiness, audit, objects, accounts, issuers }).await
         });
-        let gateway = Arc::new(building.await.map_err(|error| StartError::Runtime(anyhow::Error::new(error)))??);
-        let in_force = shown(&resolved, &self.source.environment, &self.parts.metrics, &gateway)?;
-        let export = Export::new(&resolved, &gateway)?;
+        let serving = building.await.map_err(|error| StartError::Runtime(anyhow::Error::new(error)))??;
+        let in_force = shown(&resolved, &self.source.environment, &self.parts.metrics, &serving.gateway)?;
+        let export = Export::new(&resolved, &serving.gateway)?;
         // Last, since it takes effect at once if the files are good.
         if let Some(Err(error)) = self.tls.as_ref().map(Tls::reload) {
             let key = vec!["server".to_owned(), "tls".to_owned()];
             return Err(resolved.origin.error(key, format!("{:#}", anyhow::Error::new(error))).into());
         }
-        self.parts.front.0.store(gateway);
+        self.parts.front.0.store(Arc::new(serving));
         self.parts.exports.store(export);
         self.parts.in_force.store(Arc::new(in_force));
         (self.current, self.watch) = (resolved, watch);

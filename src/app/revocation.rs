@@ -37,7 +37,7 @@ pub(super) async fn follow(front: Front, metrics: Metrics) {
     let (mut last, mut applied) = (None, None);
     loop {
         sleep(EVERY).await;
-        let gateway = front.0.load_full();
+        let gateway = front.gateway();
         let Some(path) = gateway.links.list() else { continue };
         // A file system may hang; a worker thread must not hang with it.
         let paths = [path.to_owned()];

@@ -16,7 +16,9 @@ use crate::gateway::access::{self, Access, Demand};
 use crate::gateway::connection;
 use crate::gateway::cors::{self, Cors};
 use crate::gateway::jwt::{self, Carrier, JwksSource, KeySet, Policy};
+use crate::gateway::route::ConnectionName;
 use crate::gcs::credentials;
+use crate::label_studio;
 use crate::server::AdminToken;
 use crate::telemetry::Causes;
 
@@ -106,6 +108,7 @@ pub(super) fn resolve(mut config: Config, origin: Origin, redacted: String) -> R
     }
     let section = Section { origin: &origin, config: &config };
     let default_access = section.default_access()?;
+    section.label_studio(default_access.as_ref())?;
     let default_cors = section.cors(&["cors"], &config.cors)?;
     let connections = config
         .connections
@@ -138,6 +141,24 @@ impl Section<'_> {
             return Ok(None);
         }
         self.access(&["access"], Demand::Network, config).map(Some)
+    }
+
+    /// Whoever comes to Label Studio through the gateway comes by the default rules.
+    fn label_studio(&self, default_access: Option<&Access>) -> Result<(), ConfigError> {
+        let config = &self.config.label_studio;
+        if config.upstream.is_none() {
+            return Ok(());
+        }
+        let taken = |name: &&ConnectionName| label_studio::PATHS.contains(&name.as_str());
+        if let Some(name) = self.config.connections.keys().find(taken).filter(|_| config.media_paths) {
+            let message = format!("/{name}/ is a path of Label Studio's own; give the connection another name");
+            return Err(self.origin.error(key(&["connections", name.as_str()]), message));
+        }
+        if default_access.is_none() {
+            let message = "says who may come to Label Studio, too; list networks, or write allow = \"anyone\"";
+            return Err(self.origin.error(key(&["access", "allow"]), message.to_owned()));
+        }
+        Ok(())
     }
 
     fn connection(
@@ -296,7 +317,8 @@ impl Section<'_> {
         let tokens = connections.values().filter_map(|connection| connection.jwt.as_ref()?.file());
         let vendors = self.config.vendors.files();
         let relative = rules.chain(own).chain(tokens).chain(vendors).map(|path| self.origin.locate(path));
-        let absolute = credentials.values().flat_map(|credential| &credential.path).chain(&gcs.ca_file).cloned();
+        let absolute = credentials.values().flat_map(|credential| &credential.path).chain(&gcs.ca_file);
+        let absolute = absolute.chain(&self.config.label_studio.ca_file).cloned();
         let export = self.config.label_studio.export.iter().flat_map(|export| &export.secret_file).cloned();
         let absolute = absolute.chain(export).chain(links.keys.iter().map(|key| key.file.clone()));
         std::iter::once(self.origin.path.clone()).chain(relative).chain(absolute).collect()

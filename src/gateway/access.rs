@@ -18,6 +18,7 @@ use super::client_addr::{ClientAddr, Network, NetworkError};
 use super::jwt::Identified;
 use super::links::{LinkRefusal, Verified};
 use super::vendor::VendorProof;
+use super::vouched::Vouched;
 
 /// `[networks]`: names for use in `allow` and `deny`.
 pub type Networks = BTreeMap<String, Vec<Network>>;
@@ -273,6 +274,13 @@ impl Approach<'_> {
     /// A token said who asks.
     pub fn identified(self, who: Identified) -> Self {
         Self { who: Some(who), ..self }
+    }
+
+    /// Admits a client for whom the tool has vouched that the gateway stands in front of. That counts as a link does:
+    /// who has to come from an allowed network has come from there, and who has to show a token has shown it.
+    pub fn admit_vouched(self, _word: &Vouched) -> Result<Admitted, Denied> {
+        self.check_token()?;
+        Ok(Admitted::by_word(self.client, self.who))
     }
 
     /// Admits the client or says why not. `link` verifies what the request shows; it is asked only where links count.

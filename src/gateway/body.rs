@@ -106,7 +106,7 @@ impl Body {
 
     fn close(&mut self, error: Option<&BodyError>) {
         if let Some(exchange) = &mut self.exchange {
-            exchange.body_ended(error);
+            exchange.body_ended(error.map(|error| error as &(dyn std::error::Error + 'static)));
         }
     }
 }

@@ -8,10 +8,9 @@ use std::time::{Duration, Instant, SystemTime};
 use http::header::CONTENT_RANGE;
 use http::request::Parts;
 use http::{Method, Response};
-use http_body::Body as _;
+use http_body::Body;
 
 use super::access::Admitted;
-use super::body::{Body, BodyError};
 use super::budget::Tab;
 use super::client_addr::ClientAddr;
 use super::decide::Decision;
@@ -180,13 +179,19 @@ impl Exchange {
         self.decision
     }
 
+    /// The answer is another's, who stands behind the gateway.
+    pub fn passed_on(&mut self, reason: &'static str) {
+        self.event.delivery = "pass";
+        self.event.reason = reason;
+    }
+
     /// The request is refused.
     pub fn rejected(&mut self, rejection: &Rejection) {
         self.event.reason = rejection.reason();
     }
 
     /// The answer's head is ready.
-    pub fn answered(&mut self, response: &Response<Body>) {
+    pub fn answered<B: Body>(&mut self, response: &Response<B>) {
         self.event.status = response.status().as_u16();
         self.announced = response.body().size_hint().exact();
         self.to_head = Some(self.started.elapsed());
@@ -205,7 +210,7 @@ impl Exchange {
     }
 
     /// The body came to its end, or broke.
-    pub fn body_ended(&mut self, error: Option<&BodyError>) {
+    pub fn body_ended(&mut self, error: Option<&(dyn std::error::Error + 'static)>) {
         if let Some(error) = error {
             tracing::warn!(
                 request_id = self.event.request_id.as_str(),

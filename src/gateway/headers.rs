@@ -135,7 +135,7 @@ fn essence(content_type: &str) -> String {
 ///
 /// A browser takes the last type of a list, or the last that it can read
 /// (<https://fetch.spec.whatwg.org/#content-type-header>), so any of them counts.
-fn is_active(content_type: &str) -> bool {
+pub fn is_active(content_type: &str) -> bool {
     content_type.split(',').map(essence).any(|essence| {
         matches!(essence.as_str(), "text/html" | "text/xml" | "application/xml" | "application/pdf" | "text/xsl")
             || essence.ends_with("+xml")

@@ -45,6 +45,9 @@ pub enum Rejection {
     /// Outside of the connection's filter or depth.
     #[error("the object is outside of the connection's filter")]
     Outside,
+    /// The tool in front of which the gateway stands knows of no such object in the task.
+    #[error("the object is not in the task")]
+    NotInTask,
     /// The request is none for media.
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -135,6 +138,7 @@ impl Rejection {
             Self::BudgetSpent(spent) => spent.reason(),
             Self::NoSuchRoute => "no-such-connection",
             Self::Outside => "outside-filter",
+            Self::NotInTask => "not-in-task",
             other => other.code(),
         }
     }
@@ -202,7 +206,8 @@ impl Rejection {
             Self::ClientAddr(_)
             | Self::Denied(Denied::Listed | Denied::NotAllowed | Denied::Filtered)
             | Self::NoSuchRoute
-            | Self::Outside => MISSING,
+            | Self::Outside
+            | Self::NotInTask => MISSING,
             Self::ForeignHost(_) => answer(
                 StatusCode::MISDIRECTED_REQUEST,
                 "foreign_host",

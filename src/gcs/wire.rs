@@ -29,7 +29,7 @@ use self::connection::{Connection, Unsent};
 use self::pool::Pools;
 use super::Config;
 
-pub use self::connect::ConnectorError;
+pub use self::connect::{ConnectorError, client_tls};
 pub(super) use self::incoming::Incoming;
 
 /// Idle connections that each runtime keeps.

@@ -126,7 +126,7 @@ fn is_host(text: &[u8]) -> bool {
 
 /// The methods that deliver media have no use for content, and disagreement over its length is how requests are smuggled.
 fn check_body(head: &Parts) -> Result<(), Malformed> {
-    let bodiless = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::DELETE);
+    let bodiless = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
     let content = head.headers.get_all(CONTENT_LENGTH).iter().any(|length| length.as_bytes() != b"0");
     if bodiless && (content || head.headers.contains_key(TRANSFER_ENCODING)) { Err(Malformed::Body) } else { Ok(()) }
 }

@@ -1,5 +1,7 @@
 //! With the real Label Studio and, for what its users see, headless Chromium signed in to it.
 
 mod faults;
+mod front;
 mod links;
+mod stage;
 mod urls;

@@ -22,6 +22,7 @@ mod dependencies;
 mod emulator;
 mod example;
 mod faults;
+mod front;
 mod fuzz_corpus;
 mod hostile;
 mod hot;

@@ -12,6 +12,7 @@ pub struct Admitted {
     client: ClientAddr,
     subject: Option<Subject>,
     link: Option<LinkId>,
+    vouched_for: bool,
 }
 
 impl Admitted {
@@ -19,12 +20,22 @@ impl Admitted {
     pub(super) fn new(client: ClientAddr, link: Option<Verified>, who: Option<Identified>) -> Self {
         let linked = link.as_ref().and_then(|link| link.subject().cloned());
         let subject = who.map(|who| who.subject().clone()).or(linked);
-        Self { client, subject, link: link.map(|link| link.id()) }
+        Self { client, subject, link: link.map(|link| link.id()), vouched_for: false }
     }
 
     /// For [`Access`](super::Access) alone.
     pub(super) fn by_vendor(client: ClientAddr, proof: VendorProof) -> Self {
-        Self { client, subject: proof.into_subject(), link: None }
+        Self { client, subject: proof.into_subject(), link: None, vouched_for: false }
+    }
+
+    /// For [`Access`](super::Access) alone: upon the word of the tool that the gateway stands in front of.
+    pub(super) fn by_word(client: ClientAddr, who: Option<Identified>) -> Self {
+        Self { vouched_for: true, ..Self::new(client, None, who) }
+    }
+
+    /// Whether a tool's word was needed, which is good for one user and one object.
+    pub fn is_vouched_for(&self) -> bool {
+        self.vouched_for
     }
 
     /// The address that was admitted.

@@ -69,7 +69,7 @@ impl Connector {
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(KEEPALIVE));
         let to = config.connect_to.as_deref().map(address).transpose()?;
-        let tls = Arc::new(tls(&config.endpoint, config.ca_file.as_deref())?);
+        let tls = Arc::new(client_tls(&config.endpoint, config.ca_file.as_deref())?);
         let authority = config.endpoint.authority().clone();
         Ok(Self { via: Via { tcp, to }, authority, tls, timeout: config.connect_timeout })
     }
@@ -133,7 +133,7 @@ fn address(text: &str) -> Result<Authority, ConnectorError> {
 }
 
 /// The TLS of an endpoint; for a plain one nothing is loaded that would not be used.
-fn tls(endpoint: &Endpoint, ca_file: Option<&Path>) -> Result<ClientConfig, ConnectorError> {
+pub fn client_tls(endpoint: &Endpoint, ca_file: Option<&Path>) -> Result<ClientConfig, ConnectorError> {
     let mut roots = RootCertStore::empty();
     if *endpoint.scheme() == Scheme::HTTPS {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

@@ -66,6 +66,11 @@ impl Reserved {
         Some(Self { program, address: free_address(), folder })
     }
 
+    /// Where it will be.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// Starts it with these variables in its otherwise empty environment, and waits until it answers.
     pub async fn start(self, environment: &[(&str, &str)]) -> LabelStudio {
         let Self { program, address, folder } = self;
@@ -101,9 +106,9 @@ impl LabelStudio {
 pub async fn sign_in(browser: &mut Browser, url: &str, email: &str, password: &str) {
     browser.goto(&format!("{url}/user/login/")).await;
     let script = format!(
-        "(async () => {{ const form = document.getElementById('login-form'); form.email.value = {email:?}; \
+        "(async () => {{ const form = document.getElementById('login-form'); if (form) {{ form.email.value = {email:?}; \
          form.password.value = {password:?}; \
-         await fetch(form.action, {{ method: 'POST', body: new URLSearchParams(new FormData(form)) }}); \
+         await fetch(form.action, {{ method: 'POST', body: new URLSearchParams(new FormData(form)) }}); }} \
          const me = await fetch('/api/current-user/whoami'); return (await me.json()).email; }})()"
     );
     assert_eq!(browser.evaluate(&script).await, email, "{:#?}", browser.console());

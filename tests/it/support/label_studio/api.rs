@@ -90,6 +90,11 @@ impl Api {
         self.form("/user/signup/", email, password).await
     }
 
+    /// Signs somebody in, as the login page does it.
+    pub async fn sign_in(&self, email: &str, password: &str) -> Session {
+        self.form("/user/login/", email, password).await
+    }
+
     async fn form(&self, path: &str, email: &str, password: &str) -> Session {
         let url = format!("{}{path}", self.url);
         let page = Session::of(&self.http.get(&url).send().await.unwrap());

@@ -1,0 +1,102 @@
+//! Requests that the annotation tool in front of which the gateway stands has vouched for.
+//!
+//! The tool's word names one object and one user. It comes on top of the rules of the network, and is no proof by itself:
+//! as everywhere, only [`super::access::Access`] makes the proof that delivery demands.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::Response;
+use http::header::ORIGIN;
+use http::request::Parts;
+
+use super::body::Body;
+use super::client_addr::ClientAddr;
+use super::connection::Connection;
+use super::cors::Cors;
+use super::exchange::Exchange;
+use super::fetch::Fetch;
+use super::reject::Rejection;
+use super::{Gateway, finish, refuse};
+use crate::object::{BucketName, ObjectName};
+
+/// An object that the tool says its user may read. Whoever makes one has asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vouched {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The object in it.
+    pub object: ObjectName,
+}
+
+impl Gateway {
+    /// Whether a request may come to what stands behind the gateway, by the default rules; says whether its peer is trusted.
+    pub fn come_in(&self, head: &Parts, peer: SocketAddr, exchange: &mut Exchange) -> Result<bool, Rejection> {
+        let client = self.client(head, peer, exchange)?;
+        let access = self.default_access.as_ref().ok_or(Rejection::NoSuchRoute)?;
+        access.admit(client, self.network.as_deref())?;
+        let address = ClientAddr::from(peer.ip()).ip();
+        Ok(self.trusted_proxies.iter().any(|network| network.contains(address)))
+    }
+
+    /// The answer to a request that gets nothing.
+    pub fn turn_away(&self, head: &Parts, rejection: Rejection, exchange: Exchange) -> Response<Body> {
+        closed(head, Err(rejection), &self.default_cors, exchange)
+    }
+
+    /// The connection that an object belongs to; of several, the one with the longest prefix.
+    pub fn covering(&self, wanted: &Vouched) -> Option<&Arc<Connection>> {
+        let holds = |connection: &&Arc<Connection>| {
+            connection.config.uri.bucket == wanted.bucket && connection.contains(&wanted.object)
+        };
+        let rank = |connection: &&Arc<Connection>| {
+            (connection.config.uri.path.as_str().len(), std::cmp::Reverse(Arc::clone(&connection.label)))
+        };
+        self.connections.values().filter(holds).max_by_key(rank)
+    }
+
+    /// Delivers an object that the tool vouched for, if the connection's own rules admit the client, too.
+    pub async fn handle_vouched(
+        &self,
+        (head, peer): (&Parts, SocketAddr),
+        connection: &Connection,
+        vouched: &Vouched,
+        mut exchange: Exchange,
+    ) -> Response<Body> {
+        let answer = self.answer_vouched((head, peer), connection, vouched, &mut exchange).await;
+        closed(head, answer, &connection.cors, exchange)
+    }
+
+    async fn answer_vouched(
+        &self,
+        (head, peer): (&Parts, SocketAddr),
+        connection: &Connection,
+        vouched: &Vouched,
+        exchange: &mut Exchange,
+    ) -> Result<Response<Body>, Rejection> {
+        let client = self.client(head, peer, exchange)?;
+        let approach = connection.access.approach(client, self.network.as_deref())?;
+        exchange.admitted_to(&connection.label);
+        exchange.paid_by(self.budgets.network(client, SystemTime::now()).await?);
+        let approach = connection.identify(approach, &head.headers).await?;
+        let admitted = approach.admit_vouched(vouched)?;
+        self.let_in(connection, &admitted, exchange).await?;
+        let fetch = Fetch::parse(&head.method, &head.headers)?.over(head.version);
+        exchange.wants(&vouched.object);
+        self.deliver((connection, &vouched.object), &admitted, &fetch, exchange).await
+    }
+}
+
+fn closed(
+    head: &Parts,
+    answer: Result<Response<Body>, Rejection>,
+    cors: &Cors,
+    mut exchange: Exchange,
+) -> Response<Body> {
+    let mut response = answer.unwrap_or_else(|rejection| refuse(rejection, &mut exchange));
+    cors.decorate(&head.method, head.headers.get(ORIGIN), response.headers_mut());
+    finish(response.headers_mut(), &exchange);
+    exchange.answered(&response);
+    response.map(|body| body.watched(exchange))
+}

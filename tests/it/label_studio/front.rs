@@ -1,0 +1,123 @@
+//! The gateway in front of Label Studio: what an annotator sees, and what somebody who should not see it gets.
+
+use std::time::{Duration, Instant};
+
+use gsgate::emulator::{Emulator, Object};
+use http::Method;
+use http_body_util::BodyExt as _;
+use tokio::time::interval;
+
+use super::stage::{AUDIO, IMAGE, Stage, VIDEO, gs, resolve};
+use crate::support::browser::Browser;
+use crate::support::label_studio::{EMAIL, PASSWORD, sign_in};
+
+/// As far away as storage is from a good office.
+const AWAY: Duration = Duration::from_millis(40);
+
+/// When an annotator can begin, for each kind of media.
+const PICTURE: &str =
+    "[...document.images].some((image) => image.src.startsWith('blob:') && image.naturalWidth === 560)";
+const WAVEFORM: &str = "[...document.querySelectorAll('canvas')].some((canvas) => { const pen = canvas.width && \
+    canvas.getContext('2d'); if (!pen) return false; const dots = pen.getImageData(0, 0, canvas.width, canvas.height); \
+    return new Set(new Uint32Array(dots.data.buffer)).size > 4; }) && \
+    [...document.querySelectorAll('audio')].every((sound) => sound.readyState >= 2)";
+const MOVIE: &str =
+    "[...document.querySelectorAll('video')].some((movie) => movie.readyState >= 2 && movie.videoWidth > 0)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn picture_sound_and_video_show_with_the_buckets_cors_empty() {
+    let gcs = Emulator::builder().latency(AWAY).start().await.unwrap();
+    let Some(stage) = Stage::set(gcs, "").await else { return };
+    let Some(mut browser) = Browser::launch().await else { return };
+    stage.put_media();
+    let mut projects = Vec::new();
+    for (name, config, ready) in
+        [("crossing.jpg", IMAGE, PICTURE), ("tune.wav", AUDIO, WAVEFORM), ("drive.mp4", VIDEO, MOVIE)]
+    {
+        let (project, tasks) = stage.project(config, &[name]).await;
+        projects.push((name, project, tasks[0], ready));
+    }
+    for (origin, who) in [(stage.url(), "gsgate in front"), (stage.studio.url(), "Label Studio's own proxy")] {
+        sign_in(&mut browser, &origin, EMAIL, PASSWORD).await;
+        for (name, project, task, ready) in &projects {
+            browser.goto(&format!("{origin}/projects/{project}/data?task={task}")).await;
+            browser.wait_until(ready).await;
+            let since = "performance.now() - Math.min(...performance.getEntriesByType('resource')\
+                         .filter((entry) => entry.name.includes('/resolve/')).map((entry) => entry.startTime))";
+            let took = browser.evaluate(since).await.as_f64().unwrap();
+            println!("{who}: {name} ready {took:.0} ms after it was first asked for");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_reads_what_their_tasks_name_and_nothing_else() {
+    let Some(stage) = Stage::set(Emulator::builder().start().await.unwrap(), "").await else { return };
+    stage.gateway.put("a.jpg", Object::bytes(vec![1; 200]).content_type("image/jpeg"));
+    stage.gateway.put("secret.txt", Object::bytes("nobody's business").content_type("text/plain"));
+    let (_, tasks) = stage.project(IMAGE, &["a.jpg"]).await;
+    let session = stage.studio.api().sign_up("stranger@example.com", "whoever I may be").await;
+    let cookie = [("cookie", session.cookies.as_str())];
+    let secret = resolve(tasks[0], &gs("secret.txt"));
+    assert_eq!(stage.bare().get(&secret, &cookie).await.text(), "nobody's business", "by Label Studio's own proxy");
+    let client = stage.gateway.client;
+    for path in [
+        secret.clone(),
+        secret.replace("/resolve/", "/presign"),
+        secret.replace("fileuri", "fileuri=x&%66ileuri"),
+        secret.replace("/tasks/", "//tasks//"),
+        resolve(tasks[0], &format!("<img src='{}'>", gs("secret.txt"))),
+        resolve(tasks[0] + 1, &gs("secret.txt")),
+        "/media/secret.txt".to_owned(),
+    ] {
+        let answer = client.get(&path, &cookie).await;
+        assert_eq!(answer.status, 404, "{path}");
+        assert!(!answer.text().contains("business"), "{path}");
+    }
+    assert_eq!(client.get(&resolve(tasks[0], &gs("a.jpg")), &cookie).await.status, 200);
+    let nobody = client.get(&resolve(tasks[0], &gs("a.jpg")), &[]).await;
+    assert_eq!(nobody.status, 401, "{}", nobody.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_readers_do_not_hold_label_studio_up() {
+    const SIZE: u64 = 200 * 1024 * 1024;
+    const READERS: usize = 8;
+    let Some(stage) = Stage::set(Emulator::builder().start().await.unwrap(), "").await else { return };
+    stage.gateway.put("long.bin", Object::generated(SIZE, 1).content_type("video/mp4"));
+    let (_, tasks) = stage.project(VIDEO, &["long.bin"]).await;
+    let session = stage.studio.api().sign_in(EMAIL, PASSWORD).await;
+    let path = resolve(tasks[0], &gs("long.bin"));
+    let client = stage.gateway.client;
+    let readers: Vec<_> = (0..READERS)
+        .map(|_| {
+            let (path, cookies) = (path.clone(), session.cookies.clone());
+            tokio::spawn(async move {
+                let (status, _, mut body) = client.open(Method::GET, &path, &[("cookie", &cookies)]).await;
+                assert_eq!(status, 200);
+                let (began, mut read) = (Instant::now(), 0_u64);
+                let mut beat = interval(Duration::from_millis(50));
+                while let Some(frame) = body.frame().await {
+                    read += frame.unwrap().into_data().unwrap().len() as u64;
+                    while read * 1000 / (4 * 1024 * 1024) > u64::try_from(began.elapsed().as_millis()).unwrap() {
+                        beat.tick().await;
+                    }
+                }
+                read
+            })
+        })
+        .collect();
+    let mut worst = Duration::ZERO;
+    let mut beat = interval(Duration::from_millis(200));
+    while readers.iter().any(|reader| !reader.is_finished()) {
+        beat.tick().await;
+        let began = Instant::now();
+        assert_eq!(client.get("/health", &[]).await.status, 200);
+        worst = worst.max(began.elapsed());
+    }
+    for reader in readers {
+        assert_eq!(reader.await.unwrap(), SIZE);
+    }
+    println!("{READERS} readers at 4 MB/s: /health took {worst:?} at most");
+    assert!(worst < Duration::from_millis(500), "{worst:?}");
+}

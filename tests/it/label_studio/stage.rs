@@ -1,0 +1,94 @@
+//! Everything in its place: GCS, the gateway in front of Label Studio, and Label Studio with a storage of its own.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
+use gsgate::demo::SAMPLES;
+use gsgate::emulator::{Emulator, Object};
+use serde_json::{Value, json};
+
+use crate::support::label_studio::{Api, LabelStudio, Reserved};
+use crate::support::{BUCKET, Builder, Client, TestGateway};
+
+pub(super) const IMAGE: &str = r#"<View><Image name="shown" value="$media"/>
+<Choices name="kind" toName="shown"><Choice value="day"/></Choices></View>"#;
+pub(super) const AUDIO: &str = r#"<View><Labels name="kind" toName="shown"><Label value="noise"/></Labels>
+<Audio name="shown" value="$media"/></View>"#;
+pub(super) const VIDEO: &str = r#"<View><Video name="shown" value="$media"/>
+<Choices name="kind" toName="shown"><Choice value="day"/></Choices></View>"#;
+
+/// Larger than what a browser reads at once, with the index behind it.
+const PADDING: usize = 30 * 1024 * 1024;
+
+/// The scene of a test.
+pub(super) struct Stage {
+    pub(super) gateway: TestGateway,
+    pub(super) studio: LabelStudio,
+}
+
+impl Stage {
+    /// `None` where there is no Label Studio.
+    pub(super) async fn set(gcs: Emulator, keys: &str) -> Option<Self> {
+        let reserved = Reserved::new().await?;
+        let section = format!("[label_studio]\nupstream = \"{}\"\n{keys}", reserved.url());
+        let endpoint = gcs.endpoint();
+        let gateway = Builder::over(gcs).sections(&section).start().await;
+        let download = format!("{endpoint}/download/storage/v1/b/{{bucket_name}}/o/{{blob_name}}?alt=media");
+        let environment =
+            [("STORAGE_EMULATOR_HOST", endpoint.as_str()), ("RESOLVER_PROXY_GCS_DOWNLOAD_URL", download.as_str())];
+        let studio = reserved.start(&environment).await;
+        gateway.bucket().set_cors(json!([]));
+        Some(Self { gateway, studio })
+    }
+
+    /// The address of the gateway, which is Label Studio's for browsers.
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.gateway.client.address)
+    }
+
+    /// Label Studio without the gateway.
+    pub(super) fn bare(&self) -> Client {
+        Client { address: self.studio.address }
+    }
+
+    /// A project with a storage that streams through Label Studio, and one task for each of `media`.
+    pub(super) async fn project(&self, config: &str, media: &[&str]) -> (u64, Vec<u64>) {
+        let api = self.studio.api();
+        let project = api.project("a project", config).await;
+        self.storage(&api, project, json!({ "presign": false })).await;
+        let tasks: Vec<Value> = media.iter().map(|name| json!({ "media": gs(name) })).collect();
+        api.import(project, &Value::Array(tasks)).await;
+        (project, api.tasks(project).await)
+    }
+
+    pub(super) async fn storage(&self, api: &Api, project: u64, settings: Value) -> u64 {
+        let mut settings = settings;
+        settings["google_application_credentials"] = self.gateway.gcs.service_account_json().unwrap().into();
+        api.source_storage(project, BUCKET, settings).await
+    }
+
+    /// Puts a picture, a sound and a long video.
+    pub(super) fn put_media(&self) {
+        let sample = |end: &str| SAMPLES.iter().find(|sample| sample.name.ends_with(end)).unwrap();
+        self.gateway.put("crossing.jpg", Object::bytes(sample("crossing.jpg").bytes).content_type("image/jpeg"));
+        self.gateway.put("tune.wav", Object::bytes(sample("tune.wav").bytes).content_type("audio/wav"));
+        let drive = Object::bytes(long_video(sample("drive.mp4").bytes)).content_type("video/mp4");
+        self.gateway.put("drive.mp4", drive);
+    }
+}
+
+/// `gs://…` of an object.
+pub(super) fn gs(name: &str) -> String {
+    format!("gs://{BUCKET}/{name}")
+}
+
+/// The path at which a URI is resolved for a task.
+pub(super) fn resolve(task: u64, uri: &str) -> String {
+    format!("/tasks/{task}/resolve/?fileuri={}", URL_SAFE.encode(uri))
+}
+
+/// The same video with a large box that players skip before its index.
+fn long_video(video: &[u8]) -> Vec<u8> {
+    let index = video.windows(4).rposition(|name| name == b"moov").unwrap() - 4;
+    let free = [&u32::try_from(PADDING + 8).unwrap().to_be_bytes()[..], b"free", &vec![0; PADDING]].concat();
+    [&video[..index], &free, &video[index..]].concat()
+}
