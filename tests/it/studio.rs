@@ -4,4 +4,5 @@ mod export;
 mod import;
 mod lossy;
 mod rig;
+mod setup;
 mod webhook;
