@@ -36,7 +36,7 @@ impl Rig {
         let config = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[access]\nallow = \"anyone\"\n\
              [gcs]\nendpoint = \"{}\"\n[credentials.default]\nsource = \"anonymous\"\n\
-             [connections.media]\nuri = \"gs://bench-media/\"\ndelivery = \"proxy\"\n",
+             [connections.media]\nuri = \"gs://bench-media/\"\ndelivery = \"proxy\"\n[cache]\nmemory = 0\n",
             gcs.endpoint()
         );
         let app = App::build(Source::text("bench", config, Environment::default())).await.expect("a gateway");

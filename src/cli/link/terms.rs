@@ -21,7 +21,7 @@ pub(in crate::cli) struct TermsArguments {
     /// When they begin to work: a date, or UTC as in 2027-01-31T18:00:00Z.
     #[arg(long, value_name = "TIME")]
     not_before: Option<Moment>,
-    /// From where they work: a name of [networks], a CIDR block or an address; may be given several times.
+    /// From where they work: a name that the networks section has, a CIDR block or an address; may be given several times.
     #[arg(long, value_name = "NETWORK")]
     network: Vec<String>,
     /// For whom they are, for the audit log and for revocation.

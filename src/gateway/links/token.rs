@@ -39,7 +39,7 @@ pub(super) struct Token {
 pub(super) struct Mac(hmac::Tag);
 
 impl Token {
-    /// Decodes; `None` unless it is what [`write`] would have written.
+    /// Decodes; `None` unless it is what [`write()`] would have written.
     pub(super) fn read(text: &str) -> Option<Self> {
         // The decoder wants room for its own estimate, so length is looked at first.
         if text.len() > LONGEST.div_ceil(3) * 4 {
