@@ -120,17 +120,24 @@ impl Outcome {
     }
 }
 
-/// The path without its query; a first segment that begins with `~`, where a link stands, becomes `~…`.
+/// The path without its query; of a segment that begins with `~`, as a link does, only that is left.
+///
+/// A link stands in the first segment, but URLs are joined badly, and proxies put segments in front.
 fn without_link(path: &str) -> Cow<'_, str> {
     let path = path.split(['?', '#']).next().unwrap_or_default();
-    // Who joins URLs badly puts further slashes in front.
-    let slashes = path.len() - path.trim_start_matches('/').len();
-    let (before, rest) = path.split_at(slashes);
-    let Some(mark) = ["~", "%7E", "%7e"].into_iter().find(|mark| rest.starts_with(mark)) else {
+    if !path.split('/').any(|segment| mark(segment).is_some()) {
         return Cow::Borrowed(path);
-    };
-    let after = rest.find('/').map_or("", |end| &rest[end..]);
-    Cow::Owned(format!("{before}{mark}\u{2026}{after}"))
+    }
+    let segments: Vec<_> = path
+        .split('/')
+        .map(|segment| mark(segment).map_or(Cow::Borrowed(segment), |mark| Cow::Owned(format!("{mark}\u{2026}"))))
+        .collect();
+    Cow::Owned(segments.join("/"))
+}
+
+/// What a link's segment begins with.
+fn mark(segment: &str) -> Option<&'static str> {
+    ["~", "%7E", "%7e"].into_iter().find(|mark| segment.starts_with(mark))
 }
 
 fn cut(value: &str) -> &str {
@@ -148,9 +155,11 @@ mod tests {
             ("/street/a.jpg?sig=secret", "/street/a.jpg"),
             ("/~secret/street/a.jpg", "/~…/street/a.jpg"),
             ("/~secret", "/~…"),
+            ("/media/~secret/street/a.jpg", "/media/~…/street/a.jpg"),
+            ("/street/%7Esecret", "/street/%7E…"),
             ("/%7Esecret/street/a?sig=secret", "/%7E…/street/a"),
             ("//~secret/street/a", "//~…/street/a"),
-            ("/street/~home/a", "/street/~home/a"),
+            ("/street/~home/a", "/street/~…/a"),
             ("*", "*"),
             ("", ""),
         ] {

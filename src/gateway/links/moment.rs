@@ -21,8 +21,8 @@ pub struct Moment(u64);
 pub struct MomentError(String);
 
 impl Moment {
-    /// The last one that a token can carry, in the year 36812.
-    const LAST: u64 = (1 << (8 * LENGTH)) - 1;
+    /// The last one that is given, at the end of the year 9999: the last that RFC 3339 can write. A token could carry later ones.
+    const LAST: u64 = 253_402_300_799;
 
     /// The second that `time` lies in.
     pub fn of(time: SystemTime) -> Self {
