@@ -8,6 +8,7 @@ mod demo;
 mod health;
 mod label_studio;
 mod link;
+mod progress;
 mod serve;
 mod sign;
 mod tasks;

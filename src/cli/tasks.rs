@@ -141,7 +141,7 @@ async fn write(manifest: Manifest<'_>, path: Option<PathBuf>) -> Result<(), Fail
         None => Output::standard(),
     };
     let (counts, mut troubles, began) = (Arc::new(Counts::default()), Troubles::default(), Instant::now());
-    let progress = progress::Progress::show(Arc::clone(&counts), began);
+    let progress = progress::show(Arc::clone(&counts), began);
     let mut signals = Signals::install().map_err(|error| Failure::runtime(format!("cannot take signals: {error}")))?;
     let outcome = tokio::select! {
         outcome = manifest.write(&mut output, &counts, &mut troubles) => outcome,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use super::Target;
-use super::progress::Progress;
+use super::progress;
 use crate::cli::Failure;
 use crate::cli::tasks::{cover, find, place, told};
 use crate::config::Environment;
@@ -83,7 +83,7 @@ async fn again(importer: &Importer<'_>, watch: Option<Duration>) -> Result<(), F
     let mut known = Known::default();
     loop {
         let (counts, began) = (Arc::new(ImportCounts::default()), Instant::now());
-        let progress = Progress::show(Arc::clone(&counts), began);
+        let progress = progress::show(Arc::clone(&counts), began);
         let outcome = importer.run(&mut known, &counts).await;
         drop(progress);
         let Some(every) = watch else {

@@ -1,57 +1,24 @@
-//! How far a manifest is: a line that moves on a terminal, else one every ten seconds; and what came of it at the end.
+//! How far a manifest is, and what came of it at the end.
 
-use std::io::{self, IsTerminal, Write as _};
+use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinHandle;
-
+use crate::cli::progress::{Audience, Progress};
 use crate::tasks::{Counts, Told, Troubles};
 
-/// How often the line on a terminal moves.
-const LIVELY: Duration = Duration::from_millis(250);
-/// How often a log gets a line.
-const CALM: Duration = Duration::from_secs(10);
 /// What the bar's mark walks along.
 const TRACK: usize = 16;
 
-/// Shows itself until dropped.
-#[derive(Debug)]
-pub(super) struct Progress {
-    task: JoinHandle<()>,
-    terminal: bool,
-}
-
-impl Progress {
-    /// Begins to show what the counts say.
-    pub(super) fn show(counts: Arc<Counts>, began: Instant) -> Self {
-        let terminal = io::stderr().is_terminal();
-        let every = if terminal { LIVELY } else { CALM };
-        let task = tokio::spawn(async move {
-            let mut ticks = tokio::time::interval(every);
-            ticks.tick().await;
-            for step in 0_usize.. {
-                ticks.tick().await;
-                let line = line(counts.listed(), counts.tasks(), began.elapsed());
-                // A stderr that is gone is no reason to stop.
-                let _ = if terminal {
-                    write!(io::stderr(), "\r\x1b[2K{} {line}", bar(step))
-                } else {
-                    writeln!(io::stderr(), "gsgate: {line}")
-                };
-            }
-        });
-        Self { task, terminal }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.task.abort();
-        if self.terminal {
-            let _ = write!(io::stderr(), "\r\x1b[2K");
+/// Begins to show what the counts say.
+pub(super) fn show(counts: Arc<Counts>, began: Instant) -> Progress {
+    Progress::show(move |audience| {
+        let line = line(counts.listed(), counts.tasks(), began.elapsed());
+        match audience {
+            Audience::Terminal(step) => format!("{} {line}", bar(step)),
+            Audience::Log => line,
         }
-    }
+    })
 }
 
 /// How many there will be is not known, so that the mark walks to and fro.
