@@ -134,7 +134,10 @@ impl SignedUrls {
             url.set_sensitive(true);
             Ok(SignedUrl { url, expires_at })
         };
-        self.urls.try_get_with(key, signing).await.map_err(|error| gcs::Error::Signature(Box::new(Shared(error))))
+        self.urls
+            .try_get_with(key, signing)
+            .await
+            .map_err(|error| gcs::Error::Signature(gcs::Error::shared_cause(&error)))
     }
 }
 
@@ -152,25 +155,6 @@ fn digest(draft: &sign::Draft, signer: &Signer) -> [u8; 32] {
 
 fn refused(error: impl std::error::Error + Send + Sync + 'static) -> gcs::Error {
     gcs::Error::Signature(Box::new(error))
-}
-
-/// The one error of all who waited; it stands for its cause, so that the chain does not repeat itself.
-#[derive(Debug)]
-struct Shared(Arc<gcs::Error>);
-
-impl fmt::Display for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match std::error::Error::source(&*self.0) {
-            Some(cause) => write!(f, "{cause}"),
-            None => write!(f, "{}", self.0),
-        }
-    }
-}
-
-impl std::error::Error for Shared {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        std::error::Error::source(&*self.0)?.source()
-    }
 }
 
 #[cfg(test)]

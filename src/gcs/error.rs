@@ -123,7 +123,7 @@ pub enum Error {
 impl Error {
     /// The same error for one more of those who waited for the same answer. What a library said is kept as the cause.
     pub fn shared(error: &Arc<Self>) -> Self {
-        let cause = || -> Source { Box::new(Shared(Arc::clone(error))) };
+        let cause = || Self::shared_cause(error);
         match &**error {
             Self::Credential(_) => Self::Credential(cause()),
             Self::Signature(_) => Self::Signature(cause()),
@@ -147,6 +147,11 @@ impl Error {
             Self::Protocol(what) => Self::Protocol(what.clone()),
             Self::Corrupt { expected, actual } => Self::Corrupt { expected: *expected, actual: *actual },
         }
+    }
+
+    /// The cause alone of an error that several share, for an error that stands in its place.
+    pub fn shared_cause(error: &Arc<Self>) -> Source {
+        Box::new(Shared(Arc::clone(error)))
     }
 }
 
