@@ -1,16 +1,13 @@
 //! Links in tasks: an imported manifest shows pictures, sound and video to whoever has it, and nothing without them.
 
-use std::process::Stdio;
-
 use gsgate::demo::SAMPLES;
 use gsgate::emulator::Object;
-use serde_json::{Value, json};
-use tokio::process::Command;
+use serde_json::json;
 
 use crate::faults::wire::{metric, until};
 use crate::support::TestGateway;
 use crate::support::browser::Browser;
-use crate::support::label_studio::{EMAIL, LabelStudio, PASSWORD, sign_in};
+use crate::support::label_studio::{EMAIL, LabelStudio, PASSWORD, manifest, sign_in};
 
 const CONFIG: &str = r#"<View><Image name="picture" value="$image"/><Audio name="sound" value="$audio"/>
 <Video name="film" value="$video"/>
@@ -50,7 +47,8 @@ async fn a_manifest_with_links_shows_everything_and_one_without_shows_nothing() 
     gateway.put("tasks.json", Object::bytes(task.to_string()).content_type("application/json"));
 
     let api = studio.api();
-    let (linked, plain) = (manifest(&gateway, &["--link", "--expires", "1h"]).await, manifest(&gateway, &[]).await);
+    let linked = manifest(&gateway, &["--import", "json", "--link", "--expires", "1h"]).await;
+    let plain = manifest(&gateway, &["--import", "json"]).await;
     assert!(linked[0]["data"]["video"].as_str().unwrap().contains("?sig="), "{linked}");
     let mut projects = Vec::new();
     for tasks in [&linked, &plain] {
@@ -79,20 +77,4 @@ async fn a_manifest_with_links_shows_everything_and_one_without_shows_nothing() 
     let anything = SHOWN.join(" || ");
     assert_eq!(browser.evaluate(&anything).await, false, "{:#?}", browser.console());
     assert_eq!(gateway.gcs.requests().len(), 0, "no byte of anything");
-}
-
-/// What `gsgate tasks media --import json` writes, with further flags.
-async fn manifest(gateway: &TestGateway, flags: &[&str]) -> Value {
-    let output = Command::new(env!("CARGO_BIN_EXE_gsgate"))
-        .args(["tasks", "media", "--import", "json", "--config"])
-        .arg(gateway.folder.path().join("gsgate.toml"))
-        .args(["--public-url", &format!("http://{}", gateway.client.address)])
-        .args(flags)
-        .env("GSGATE_GCS__ENDPOINT", gateway.gcs.endpoint())
-        .stdin(Stdio::null())
-        .output()
-        .await
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
 }

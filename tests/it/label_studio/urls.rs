@@ -1,15 +1,12 @@
 //! The gateway's URLs in tasks: a manifest made by `gsgate tasks`, imported, and looked at in the labelling page.
 
-use std::process::Stdio;
-
 use gsgate::demo::SAMPLES;
 use gsgate::emulator::Object;
-use serde_json::{Value, json};
-use tokio::process::Command;
+use serde_json::json;
 
 use crate::support::TestGateway;
 use crate::support::browser::Browser;
-use crate::support::label_studio::{EMAIL, LabelStudio, PASSWORD, sign_in};
+use crate::support::label_studio::{EMAIL, LabelStudio, PASSWORD, manifest, sign_in};
 
 const CONFIG: &str = r#"<View><Image name="picture" value="$image"/>
 <Choices name="kind" toName="picture"><Choice value="day"/><Choice value="night"/></Choices></View>"#;
@@ -26,7 +23,7 @@ async fn an_imported_manifest_shows_its_images_with_the_buckets_cors_empty() {
         gateway.put(sample.name, Object::bytes(sample.bytes).content_type(sample.content_type));
     }
 
-    let manifest = manifest(&gateway).await;
+    let manifest = manifest(&gateway, &["--format", "label-studio"]).await;
     assert_eq!(manifest.as_array().map(Vec::len), Some(4));
     let api = studio.api();
     let project = api.project("pictures", CONFIG).await;
@@ -43,19 +40,4 @@ async fn an_imported_manifest_shows_its_images_with_the_buckets_cors_empty() {
     }
     let asked = gateway.gcs.requests();
     assert!(asked.iter().all(|request| !request.headers.contains_key("origin")), "only the gateway reads the bucket");
-}
-
-/// What `gsgate tasks media --format label-studio` writes.
-async fn manifest(gateway: &TestGateway) -> Value {
-    let output = Command::new(env!("CARGO_BIN_EXE_gsgate"))
-        .args(["tasks", "media", "--format", "label-studio", "--config"])
-        .arg(gateway.folder.path().join("gsgate.toml"))
-        .args(["--public-url", &format!("http://{}", gateway.client.address)])
-        .env("GSGATE_GCS__ENDPOINT", gateway.gcs.endpoint())
-        .stdin(Stdio::null())
-        .output()
-        .await
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
 }

@@ -12,12 +12,14 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, interval};
 
 pub use api::Api;
 
+use super::TestGateway;
 use super::browser::Browser;
 
 /// The first user, who owns the organisation.
@@ -184,4 +186,20 @@ fn free_address() -> SocketAddr {
 
 fn log(folder: &Path) -> String {
     std::fs::read_to_string(folder.join("label-studio.log")).unwrap_or_default()
+}
+
+/// What `gsgate tasks media` writes with these flags, for the gateway as its clients reach it.
+pub async fn manifest(gateway: &TestGateway, flags: &[&str]) -> Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_gsgate"))
+        .args(["tasks", "media", "--config"])
+        .arg(gateway.folder.path().join("gsgate.toml"))
+        .args(["--public-url", &format!("http://{}", gateway.client.address)])
+        .args(flags)
+        .env("GSGATE_GCS__ENDPOINT", gateway.gcs.endpoint())
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
 }
