@@ -143,7 +143,7 @@ async fn ten_thousand_idle_connections_cost_little() {
         residents.push(binary.memory(Memory::Now));
     }
     assert!(residents[3] < residents[0] * 2, "{residents:?}");
-    assert!(binary.memory(Memory::Peak) < 640 * MEBIBYTE);
+    assert!(binary.memory(Memory::Peak) < 480 * MEBIBYTE);
 }
 
 /// Keep-alive connections that have had one answer each.
