@@ -100,6 +100,14 @@ impl Error {
         }
     }
 
+    /// Whether it may still be going on: whoever answered is not the one who does it, or nobody answered.
+    pub fn is_under_way(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => matches!(status, 502..=504),
+            _ => self.is_unclear(),
+        }
+    }
+
     /// Whether asking again may help.
     pub fn may_pass(&self) -> bool {
         match self {
@@ -215,7 +223,8 @@ impl Api {
         serde_json::from_slice(text).map_err(|error| self.nonsense(error))
     }
 
-    pub(super) fn nonsense(&self, what: impl fmt::Display) -> Error {
+    /// An answer that cannot be.
+    pub fn nonsense(&self, what: impl fmt::Display) -> Error {
         Error::Nonsense { server: self.0.server.to_string(), what: what.to_string() }
     }
 }
@@ -266,6 +275,9 @@ mod tests {
             (Error::Nonsense { server: String::new(), what: String::new() }, true, false),
         ] {
             assert_eq!((error.is_unclear(), error.may_pass()), (unclear, passes), "{error}");
+        }
+        for (status, under_way) in [(500, false), (502, true), (503, true), (504, true), (400, false)] {
+            assert_eq!(refused(status).is_under_way(), under_way, "{status}");
         }
     }
 }

@@ -172,13 +172,15 @@ impl Exporter {
 
     /// Stores an annotation, unless the bucket has it or a newer one.
     async fn store(&self, task: &Annotated, annotation: &Map<String, Value>) -> Result<Outcome, Error> {
+        // Its task is being deleted, and soon so is the annotation.
+        let Some(project) = task.project else { return Ok(Outcome::Nothing) };
         let id = annotation
             .get("id")
             .and_then(Value::as_u64)
             .ok_or_else(|| self.api.nonsense("an annotation without id"))?;
         let text = annotation.get("updated_at").and_then(Value::as_str).unwrap_or_default();
         let updated = time(text).ok_or_else(|| self.api.nonsense("an annotation without updated_at"))?;
-        let object = self.name(task.project, id)?;
+        let object = self.name(project, id)?;
         let body = document(task, annotation);
         for _ in 0..RACES {
             let expected = match self.held(&object).await? {

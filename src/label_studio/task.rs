@@ -59,8 +59,8 @@ pub struct Page<T> {
 pub struct Annotated {
     /// Its id.
     pub id: u64,
-    /// Its project.
-    pub project: u64,
+    /// Its project; none while it is being deleted.
+    pub project: Option<u64>,
     /// The annotations.
     #[serde(default)]
     pub annotations: Vec<Value>,
@@ -133,6 +133,13 @@ impl Api {
             .await
     }
 
+    /// How many tasks have ids above `after`.
+    pub async fn count(&self, project: u64, after: u64) -> Result<u64, Error> {
+        let query = query(&[above(after)]);
+        let path = format!("/api/tasks?project={project}&page_size=1&resolve_uri=false&include=id&{query}");
+        Ok(self.get::<Page<Value>>(&path).await?.total)
+    }
+
     /// The tasks with annotations and with ids above `after`, a page of them; only those that changed since, if a time is
     /// given.
     pub async fn annotated(
@@ -158,11 +165,13 @@ impl Api {
 
     /// These tasks, as far as they exist.
     pub async fn tasks(&self, project: u64, ids: &[u64]) -> Result<Vec<Annotated>, Error> {
-        let mut found = Vec::with_capacity(ids.len());
+        let mut found: Vec<Annotated> = Vec::with_capacity(ids.len());
         for ids in ids.chunks(ANNOTATED_PAGE) {
             let query = encoded(&json!({ "selectedItems": { "all": false, "included": ids } }));
             found.extend(self.whole(project, ANNOTATED_PAGE, &format!("query={query}")).await?.tasks);
         }
+        // A task that is being deleted leaves its project first.
+        found.retain(|task| task.project == Some(project));
         Ok(found)
     }
 
@@ -198,9 +207,13 @@ impl Api {
         Err(self.nonsense("an import that does not end"))
     }
 
-    /// Deletes tasks.
-    pub async fn delete_tasks(&self, project: u64, ids: &[u64]) -> Result<(), Error> {
-        let selection = json!({ "selectedItems": { "all": false, "included": ids } });
+    /// Deletes those of these tasks that have no annotation and no prediction.
+    pub async fn delete_untouched(&self, project: u64, ids: &[u64]) -> Result<(), Error> {
+        let none = |of: &str| json!({ "filter": format!("filter:tasks:{of}"), "operator": "equal", "type": "Number", "value": 0 });
+        let selection = json!({
+            "selectedItems": { "all": false, "included": ids },
+            "filters": { "conjunction": "and", "items": [none("total_annotations"), none("cancelled_annotations"), none("total_predictions")] },
+        });
         self.post::<Value>(&format!("/api/dm/actions?id=delete_tasks&project={project}"), &selection).await.map(drop)
     }
 }

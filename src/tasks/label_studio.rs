@@ -1,20 +1,21 @@
 //! Importing a connection's objects into a Label Studio project: only what is new, nothing twice.
 //!
-//! Decides which objects become tasks and what is done after an answer that never came. Label Studio itself is asked what
-//! it has, so that nothing is kept beside it and any replica can do the work. Two imports at once, or one that was killed
-//! while Label Studio stored its last batch, can make tasks twice: each import looks again when it has ended, and takes
-//! back the later of two equal tasks if nobody has touched it.
+//! Decides which objects become tasks. Label Studio itself is asked what it has, so that nothing is kept beside it and any
+//! replica can do the work. Two imports at once, or one that was killed while Label Studio stored its last batch, can make
+//! tasks twice: each import looks again when it has ended, and takes back equal tasks that nobody has touched, whoever made
+//! them.
 
+mod batch;
+mod doubles;
 mod known;
 mod settle;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use self::batch::New;
 pub use self::known::{Known, Names};
 use super::cover::Cover;
 use super::listing::{Listing, ListingError, Place};
@@ -24,13 +25,8 @@ use crate::label_studio::api::{Api, Error};
 
 /// Tasks made at once.
 const BATCH: usize = 1000;
-/// How often a batch is sent.
-const ATTEMPTS: u32 = 5;
-/// How long an unanswered batch may still be under way in Label Studio, at each of several looks.
-const LOOKS: [Duration; 4] =
-    [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8)];
-/// Whatever another import had under way when this one began has been stored after this time.
-const SETTLED: Duration = Duration::from_secs(6);
+/// How often the bucket is gone through, if tasks that were made are gone when it is looked again.
+const PASSES: u32 = 3;
 /// Things of a kind that are told one by one.
 const TOLD: usize = 20;
 
@@ -43,6 +39,9 @@ pub enum ImportError {
     /// Label Studio did not do what it was asked.
     #[error(transparent)]
     LabelStudio(#[from] Error),
+    /// Somebody else keeps changing the same tasks.
+    #[error("the project's tasks keep changing while it is looked what is there twice; run it again")]
+    Unsettled,
 }
 
 /// How far it is; shared with whoever shows it.
@@ -85,9 +84,9 @@ pub struct Summary {
     pub already: u64,
     /// Tasks made.
     pub made: u64,
-    /// Tasks taken back because there was one like it.
+    /// Tasks taken back because there was one like it, whichever run made them.
     pub taken_back: u64,
-    /// Tasks made twice that were left, because somebody has touched both.
+    /// Tasks that are there twice and were left, because somebody has worked on both.
     pub doubles: u64,
     /// The first objects that no URL can name.
     pub unservable: Vec<String>,
@@ -97,6 +96,8 @@ pub struct Summary {
     pub vanished: Vec<(u64, String)>,
     /// All of them.
     pub vanished_count: u64,
+    /// Whether a batch was not taken at once.
+    troubled: bool,
 }
 
 /// An import to make, perhaps again and again.
@@ -129,23 +130,47 @@ impl Importer<'_> {
         known.begin();
         self.learn(known, counts).await?;
         known.started();
+        self.go_through(known, counts, &mut summary).await?;
+        for _ in 1..PASSES {
+            if self.settle(began, known, &mut summary).await? {
+                self.vanished(known, &mut summary).await?;
+                return Ok(summary);
+            }
+            // What counts as known was told the first time.
+            let mut again = Summary::default();
+            self.go_through(known, counts, &mut again).await?;
+            summary.made += again.made;
+            summary.troubled |= again.troubled;
+        }
+        if !self.settle(began, known, &mut summary).await? {
+            return Err(ImportError::Unsettled);
+        }
+        self.vanished(known, &mut summary).await?;
+        Ok(summary)
+    }
+
+    /// Lists the bucket, and makes what has no task.
+    async fn go_through(
+        &self,
+        known: &mut Known,
+        counts: &ImportCounts,
+        summary: &mut Summary,
+    ) -> Result<(), ImportError> {
         let mut listing = Listing::new(self.place.clone(), None);
         let mut batch = Vec::with_capacity(BATCH);
         while let Some(page) = listing.next().await? {
             counts.listed.fetch_add(page.len() as u64, Ordering::Relaxed);
             for object in page {
-                self.take(&object, known, &mut batch, &mut summary);
+                self.take(&object, known, &mut batch, summary);
                 if batch.len() == BATCH {
-                    self.make(std::mem::take(&mut batch), known, counts, &mut summary).await?;
+                    self.make(std::mem::take(&mut batch), known, counts, summary).await?;
                 }
             }
         }
         if !batch.is_empty() {
-            self.make(batch, known, counts, &mut summary).await?;
+            self.make(batch, known, counts, summary).await?;
         }
-        self.settle(began, known, counts, &mut summary).await?;
-        self.vanished(known, &mut summary).await?;
-        Ok(summary)
+        Ok(())
     }
 
     /// Reads what Label Studio has that is not known yet.
@@ -162,7 +187,9 @@ impl Importer<'_> {
             }
             counts.known.fetch_add(page.tasks.len() as u64, Ordering::Relaxed);
             for task in &page.tasks {
-                known.learn(task.id, self.names.of(&task.data, &self.key).as_deref());
+                // A task that holds more than the object is somebody's own, and never equal to another.
+                let is_plain = task.data.len() == 1 && task.data.contains_key(&self.key);
+                known.learn(task.id, self.names.of(&task.data, &self.key).as_deref(), is_plain);
             }
         }
     }
@@ -190,60 +217,4 @@ impl Importer<'_> {
             }
         }
     }
-
-    /// Makes a batch's tasks. After an unclear answer it is looked first what has come of it.
-    async fn make(
-        &self,
-        mut batch: Vec<New>,
-        known: &mut Known,
-        counts: &ImportCounts,
-        summary: &mut Summary,
-    ) -> Result<(), Error> {
-        for attempt in 1.. {
-            let tasks: Value = batch.iter().map(|new| json!({ "data": { &*self.key: new.link } })).collect();
-            let error = match self.api.import(self.project, &tasks).await {
-                Ok(()) => {
-                    for new in &batch {
-                        known.made(&new.name);
-                    }
-                    done(batch.len(), counts, summary);
-                    return Ok(());
-                }
-                Err(error) => error,
-            };
-            if attempt >= ATTEMPTS || !(error.is_unclear() || error.may_pass()) {
-                return Err(error);
-            }
-            tracing::warn!(%error, attempt, "a batch was not answered; looking what has come of it");
-            for pause in LOOKS {
-                tokio::time::sleep(pause).await;
-                for new in &batch {
-                    known.sent(&new.name);
-                }
-                self.learn(known, counts).await?;
-                let before = batch.len();
-                batch.retain(|new| !known.has(&new.name));
-                done(before - batch.len(), counts, summary);
-                if batch.is_empty() {
-                    return Ok(());
-                }
-                if !error.is_unclear() {
-                    break;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// An object that becomes a task.
-#[derive(Debug)]
-struct New {
-    name: String,
-    link: String,
-}
-
-fn done(tasks: usize, counts: &ImportCounts, summary: &mut Summary) {
-    counts.made.fetch_add(tasks as u64, Ordering::Relaxed);
-    summary.made += tasks as u64;
 }

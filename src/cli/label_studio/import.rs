@@ -128,10 +128,10 @@ fn report(summary: &Summary, elapsed: Duration) {
     let Summary { selected, already, made, .. } = summary;
     eprintln!("gsgate: {made} tasks made; {already} of {selected} objects had one; {elapsed}");
     if summary.taken_back > 0 {
-        eprintln!("gsgate: {} tasks were made twice by imports at once, and taken back", summary.taken_back);
+        eprintln!("gsgate: {} tasks that were there twice were taken back", summary.taken_back);
     }
     if summary.doubles > 0 {
-        eprintln!("gsgate: {} tasks were made twice and stay, because somebody has worked on both", summary.doubles);
+        eprintln!("gsgate: {} tasks are there twice and stay, because somebody has worked on both", summary.doubles);
     }
     for trouble in &summary.unservable {
         eprintln!("gsgate: cannot be served: {trouble}");

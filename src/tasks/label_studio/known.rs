@@ -4,8 +4,7 @@
 //! is kept as a hash of 64 bits, so that a task costs about 40 bytes: two of a million objects are mistaken for each other
 //! once in forty million imports. The hashes are keyed, so that nobody can choose names that collide.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
 
 use percent_encoding::percent_decode_str;
@@ -49,39 +48,47 @@ impl Names {
     }
 }
 
+/// Tasks that are told of again when a run begins and ends: Label Studio may have stored them late, with ids that are lower
+/// than the newest, and with some databases it gives the ids of deleted tasks to new ones.
+const OVERLAP: u64 = 2000;
+
 /// What is known.
 #[derive(Debug, Default)]
 pub struct Known {
     tasks: HashMap<u64, Task>,
     hashes: RandomState,
     newest: u64,
-    /// The newest task when this run began: what is older is nobody's business.
+    /// The newest task when this run began.
     before: u64,
-    doubles: Vec<Double>,
+    /// Objects with several tasks that hold nothing else.
+    doubles: HashMap<u64, BTreeSet<u64>>,
     run: u32,
 }
 
-#[derive(Debug)]
+/// What is known of an object's tasks.
+#[derive(Debug, Default)]
 struct Task {
-    /// 0: made, and not told of yet.
+    /// The oldest; 0: made, and not told of yet.
     id: u64,
+    /// The oldest that holds nothing but the object; 0: none.
+    plain: u64,
     /// The run in whose listing the object was seen.
     seen: u32,
-    /// Whether this process asked for it.
-    ours: bool,
 }
 
-/// Two tasks for one object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Several tasks for one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Double {
-    pub(super) first: u64,
-    pub(super) second: u64,
+    /// The object's hash.
+    pub(super) object: u64,
+    /// The tasks, the oldest first.
+    pub(super) tasks: Vec<u64>,
 }
 
 impl Known {
     pub(super) fn begin(&mut self) {
         self.run += 1;
-        self.before = self.newest;
+        self.newest = self.newest.saturating_sub(OVERLAP);
     }
 
     /// Takes down where this run began, once everything older is known.
@@ -89,29 +96,30 @@ impl Known {
         self.before = self.newest;
     }
 
-    /// The highest id that was told of.
+    /// Tasks above this id have come since this run began.
+    pub(super) fn before(&self) -> u64 {
+        self.before
+    }
+
+    /// The highest id that was told of; what is newer is asked for.
     pub(super) fn newest(&self) -> u64 {
         self.newest
     }
 
-    /// A task that Label Studio told of.
-    pub(super) fn learn(&mut self, id: u64, name: Option<&str>) {
+    /// A task that Label Studio told of; it is plain if it holds nothing but the object.
+    pub(super) fn learn(&mut self, id: u64, name: Option<&str>, is_plain: bool) {
         self.newest = self.newest.max(id);
         let Some(name) = name else { return };
-        match self.tasks.entry(self.hashes.hash_one(name)) {
-            Entry::Vacant(vacant) => _ = vacant.insert(Task { id, seen: 0, ours: false }),
-            Entry::Occupied(mut held) => {
-                let held = held.get_mut();
-                if held.id == 0 {
-                    held.id = id;
-                } else if held.id != id {
-                    if held.ours {
-                        self.doubles.push(Double { first: held.id.min(id), second: held.id.max(id) });
-                    }
-                    held.id = held.id.min(id);
-                }
-            }
+        let object = self.hashes.hash_one(name);
+        let task = self.tasks.entry(object).or_default();
+        task.id = if task.id == 0 { id } else { task.id.min(id) };
+        if !is_plain {
+            return;
         }
+        if task.plain != 0 && task.plain != id {
+            self.doubles.entry(object).or_default().extend([task.plain, id]);
+        }
+        task.plain = if task.plain == 0 { id } else { task.plain.min(id) };
     }
 
     /// An object that was listed; whether it has a task.
@@ -128,30 +136,48 @@ impl Known {
 
     /// A task that Label Studio said it made.
     pub(super) fn made(&mut self, name: &str) {
-        let task = self.tasks.entry(self.hashes.hash_one(name)).or_insert(Task { id: 0, seen: self.run, ours: true });
-        task.ours = true;
+        let run = self.run;
+        self.tasks.entry(self.hashes.hash_one(name)).or_default().seen = run;
     }
 
-    /// A task that was asked for, and perhaps made: it may turn up by itself.
-    pub(super) fn sent(&mut self, name: &str) {
-        self.made(name);
+    /// Forgets which tasks came since this run began, so that they can be told of again.
+    pub(super) fn review(&mut self) {
+        let (run, before) = (self.run, self.before);
+        self.tasks.retain(|_, task| task.id <= before || task.seen == run);
+        for task in self.tasks.values_mut().filter(|task| task.plain > before || task.id > before) {
+            task.plain = if task.plain > before { 0 } else { task.plain };
+            task.id = if task.id > before { 0 } else { task.id };
+        }
+        self.newest = before.saturating_sub(OVERLAP);
     }
 
-    /// Whether an object has a task that Label Studio told of.
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.tasks.get(&self.hashes.hash_one(name)).is_some_and(|task| task.id != 0)
+    /// An object whose tasks are all gone.
+    pub(super) fn lose(&mut self, object: u64) {
+        if let Some(task) = self.tasks.get_mut(&object) {
+            *task = Task { seen: task.seen, ..Task::default() };
+        }
     }
 
-    /// The doubles of what this process asked for.
-    pub(super) fn doubles(&mut self) -> Vec<Double> {
-        let before = self.before;
-        std::mem::take(&mut self.doubles).into_iter().filter(|double| double.second > before).collect()
+    /// Forgets the objects that have no task although they had one; whether there are any.
+    pub(super) fn forget_lost(&mut self) -> bool {
+        let before = self.tasks.len();
+        self.tasks.retain(|_, task| task.id != 0);
+        self.tasks.len() < before
     }
 
-    /// The tasks whose object was not in this run's listing.
+    /// The objects with several equal tasks, as it seems, in the order of the oldest.
+    pub(super) fn take_doubles(&mut self) -> Vec<Double> {
+        let doubles = std::mem::take(&mut self.doubles).into_iter();
+        let mut doubles: Vec<Double> =
+            doubles.map(|(object, tasks)| Double { object, tasks: tasks.into_iter().collect() }).collect();
+        doubles.sort_unstable_by(|one, other| one.tasks.cmp(&other.tasks));
+        doubles
+    }
+
+    /// The tasks whose object was not in this run's listing; what came since it began says nothing.
     pub(super) fn vanished(&self) -> Vec<u64> {
-        let mut ids: Vec<u64> =
-            self.tasks.values().filter(|task| task.seen != self.run && task.id != 0).map(|task| task.id).collect();
+        let gone = |task: &&Task| task.seen != self.run && (1..=self.before).contains(&task.id);
+        let mut ids: Vec<u64> = self.tasks.values().filter(gone).map(|task| task.id).collect();
         ids.sort_unstable();
         ids
     }
@@ -191,30 +217,57 @@ mod tests {
     }
 
     #[test]
-    fn doubles_are_those_of_this_run_alone() {
+    fn doubles_are_found_whoever_made_them() {
         let mut known = Known::default();
         known.begin();
-        known.learn(1, Some("a"));
-        known.learn(2, Some("a"));
+        for (id, name, is_plain) in [(1, "a", true), (2, "a", true), (3, "b", false), (4, "b", true), (5, "b", true)] {
+            known.learn(id, Some(name), is_plain);
+        }
+        known.started();
+        known.made("c");
+        for (id, name) in [(7, "c"), (6, "c"), (7, "c"), (8, "a")] {
+            known.learn(id, Some(name), true);
+        }
+        let doubles: Vec<Vec<u64>> = known.take_doubles().into_iter().map(|double| double.tasks).collect();
+        assert_eq!(doubles, [vec![1, 2, 8], vec![4, 5], vec![6, 7]], "3 holds more than its object");
+        assert!(known.take_doubles().is_empty() && known.newest() == 8);
+    }
+
+    #[test]
+    fn what_was_made_and_is_gone_again_is_new() {
+        let mut known = Known::default();
+        known.begin();
+        known.learn(1, Some("a"), true);
         known.started();
         known.made("b");
-        known.learn(5, Some("b"));
-        known.learn(4, Some("b"));
-        known.learn(6, Some("a"));
-        assert_eq!(known.doubles(), [Double { first: 4, second: 5 }], "a was there before, and is left alone");
-        assert!(known.has("b") && !known.has("c") && known.newest() == 6);
+        known.made("c");
+        known.learn(2, Some("b"), true);
+        known.learn(3, Some("c"), true);
+        known.learn(4, Some("somebody else's"), true);
+        known.review();
+        known.learn(1, Some("a"), true);
+        known.learn(3, Some("c"), true);
+        assert!(known.forget_lost() && !known.see("b") && known.see("a") && known.see("c"));
+        assert!(!known.see("somebody else's"), "told of again, or not there");
+        assert!(!known.forget_lost());
+        known.lose(known.hashes.hash_one("a"));
+        assert!(known.forget_lost() && !known.see("a"));
     }
 
     #[test]
     fn what_is_not_listed_has_vanished() {
         let mut known = Known::default();
         known.begin();
-        known.learn(1, Some("a"));
-        known.learn(2, Some("b"));
-        known.learn(3, None);
+        known.learn(1, Some("a"), true);
+        known.learn(2, Some("b"), true);
+        known.learn(3, None, true);
+        known.started();
+        known.learn(4, Some("d"), true);
         assert!(known.see("a") && !known.see("c"));
-        assert_eq!(known.vanished(), [2]);
+        assert_eq!(known.vanished(), [2], "d came while we looked");
         known.begin();
-        assert_eq!(known.vanished(), [1, 2], "each run looks anew");
+        known.learn(4, Some("d"), true);
+        known.started();
+        assert_eq!(known.vanished(), [1, 2, 4], "each run looks anew");
     }
 }
