@@ -21,6 +21,7 @@ mod page;
 mod permits;
 mod redirect;
 mod resolve;
+mod tunnel;
 mod upstream;
 
 pub use body::Body;

@@ -22,6 +22,7 @@ mod refusal;
 mod request_head;
 mod socket;
 mod streams;
+mod takeover;
 mod workers;
 
 use std::future::Future;
@@ -48,6 +49,7 @@ use crate::server::workers::Workers;
 
 pub use body::BoxError;
 pub use config::{AdminConfig, Config, Limits, Listen, PublicUrl, TlsConfig};
+pub use takeover::{Duplex, Takeover};
 pub use tls::Tls;
 pub use token::{AdminToken, AdminTokenError};
 

@@ -71,6 +71,29 @@ pub(super) fn request(head: &Parts, arrival: Arrival) -> Request<()> {
     request
 }
 
+/// The same, asking for the change of protocol that the client asks for; only of requests that [`upgrade_of`] allows.
+pub(super) fn request_to_change(head: &Parts, arrival: Arrival, protocol: HeaderValue) -> Request<()> {
+    let mut request = request(head, arrival);
+    request.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    request.headers_mut().insert(UPGRADE, protocol);
+    request
+}
+
+/// The protocol that a client wants to change to, if it may ask.
+pub(super) fn upgrade_of(head: &Parts) -> Option<HeaderValue> {
+    let words = |value: &str| value.split(',').any(|word| word.trim().eq_ignore_ascii_case("upgrade"));
+    let wants = head.headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok()).any(words);
+    if !wants || head.version != Version::HTTP_11 || head.method != Method::GET {
+        return None;
+    }
+    let mut protocols = head.headers.get_all(UPGRADE).iter();
+    let protocol = protocols.next().filter(|_| protocols.next().is_none())?;
+    // These would make of the connection one with requests that nobody looks at.
+    let http = |name: &str| ["http", "h2", "h3", "tls"].iter().any(|known| name.trim().starts_with(known));
+    let is_other = |names: &str| !names.to_ascii_lowercase().split(',').any(http);
+    protocol.to_str().is_ok_and(is_other).then(|| protocol.clone())
+}
+
 /// The same by another path, and without content.
 pub(super) fn request_for(head: &Parts, arrival: Arrival, path: &str) -> Option<Request<()>> {
     let mut request = request(head, arrival);
@@ -236,6 +259,29 @@ mod tests {
         assert_eq!(trusted.headers()[X_FORWARDED_FOR], "1.2.3.4, 203.0.113.9");
         assert_eq!(trusted.headers()[X_FORWARDED_HOST], "evil.example");
         assert_eq!(trusted.headers()[FORWARDED], "for=1.2.3.4");
+    }
+
+    #[test]
+    fn a_connection_may_change_to_anything_but_http() {
+        let asks = |version, connection, protocol| {
+            upgrade_of(&head(version, "/ws", &[("host", "a"), ("connection", connection), ("upgrade", protocol)]))
+        };
+        for (version, connection, protocol, may) in [
+            (Version::HTTP_11, "keep-alive, Upgrade", "websocket", true),
+            (Version::HTTP_11, "upgrade", "spdy-like, other", true),
+            (Version::HTTP_11, "upgrade", "h2c", false),
+            (Version::HTTP_11, "upgrade", "websocket, H2C", false),
+            (Version::HTTP_11, "upgrade", "TLS/1.0", false),
+            (Version::HTTP_11, "upgrade", "HTTP/2.0", false),
+            (Version::HTTP_11, "keep-alive", "websocket", false),
+            (Version::HTTP_10, "upgrade", "websocket", false),
+            (Version::HTTP_2, "upgrade", "websocket", false),
+        ] {
+            assert_eq!(asks(version, connection, protocol).is_some(), may, "{version:?} {connection} {protocol}");
+        }
+        let mut post = head(Version::HTTP_11, "/ws", &[("connection", "upgrade"), ("upgrade", "websocket")]);
+        post.method = Method::POST;
+        assert_eq!(upgrade_of(&post), None);
     }
 
     #[test]

@@ -5,16 +5,19 @@
 
 use std::time::Duration;
 
+use http::header::{CONNECTION, UPGRADE};
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::{Body, Progress, Watched};
 use super::config::{Config, Uncovered};
 use super::forward::{self, Arrival};
 use super::permits::{Permits, Said};
 use super::resolve::{Ask, Asked, Holder};
+use super::tunnel::{self, Tunnels};
 use super::upstream::{Upload, Upstream, UpstreamError};
 use super::{page, redirect};
 use crate::gateway::Gateway;
@@ -42,6 +45,7 @@ pub struct Front {
     /// The storage host, for what no connection covers.
     storage: Upstream,
     permits: Permits,
+    tunnels: Tunnels,
     config: Config,
     /// A client that sends no byte of an upload for this long is dropped.
     upload_stall: Duration,
@@ -69,6 +73,7 @@ impl Front {
             upstream: Upstream::new(&way, config.answer_timeout)?,
             storage: Upstream::new(storage, storage.stall_timeout.max(storage.first_byte_timeout))?,
             permits: Permits::new(config.decision_ttl),
+            tunnels: Tunnels::new(),
             config: config.clone(),
             upload_stall,
         }))
@@ -182,6 +187,9 @@ impl Front {
 
     /// Hands a request on to Label Studio, and its answer back.
     async fn pass(&self, call: Call, body: Incoming) -> Response<Body> {
+        if let Some((protocol, place)) = forward::upgrade_of(&call.head).zip(self.tunnels.place()) {
+            return self.change_protocol(call, protocol, place).await;
+        }
         let request = forward::request(&call.head, call.arrival);
         let progress = Progress::now();
         let upload: Upload = Watched::new(body, self.upload_stall, progress.clone()).boxed_unsync();
@@ -191,7 +199,36 @@ impl Front {
         }
     }
 
+    /// Hands on that a client wants another protocol than HTTP; where Label Studio wants so, too, bytes pass both ways.
+    async fn change_protocol(&self, call: Call, protocol: HeaderValue, place: OwnedSemaphorePermit) -> Response<Body> {
+        let request = forward::request_to_change(&call.head, call.arrival, protocol);
+        let mut answer = match self.upstream.ask(request).await {
+            Ok(answer) => answer,
+            Err(error) => return away(call, &error),
+        };
+        if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return self.passed(call, answer);
+        }
+        let protocol = answer.headers().get(UPGRADE).cloned();
+        let takeover = tunnel::to(hyper::upgrade::on(&mut answer), place);
+        let mut response = self.handed_back(call, answer);
+        if let Some(protocol) = protocol {
+            response.headers_mut().insert(UPGRADE, protocol);
+        }
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        response.extensions_mut().insert(takeover);
+        response
+    }
+
     fn passed(&self, call: Call, answer: Response<Incoming>) -> Response<Body> {
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            // Nobody asked for it.
+            return away(call, &UpstreamError::Unexpected(answer.status()));
+        }
+        self.handed_back(call, answer)
+    }
+
+    fn handed_back(&self, call: Call, answer: Response<Incoming>) -> Response<Body> {
         let (mut head, body) = answer.into_parts();
         forward::strip_connection(&mut head.headers);
         finish(call, Response::from_parts(head, self.upstream.watched(body)))

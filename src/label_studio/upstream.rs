@@ -85,7 +85,7 @@ impl Upstream {
         let (mut sender, connection) = http1::handshake(stream).await.map_err(UpstreamError::Broken)?;
         tokio::spawn(async move {
             // What went wrong shows in the answer, too.
-            let _ = connection.await;
+            let _ = connection.with_upgrades().await;
             drop(place);
         });
         let answer = sender.send_request(request);

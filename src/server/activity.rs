@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::server::Limits;
+use crate::server::socket::Output;
 
 /// The state of one connection, shared by its socket, its requests and its driver.
 #[derive(Clone, Debug)]
@@ -86,17 +87,6 @@ struct Flight {
     cut: Option<CancellationToken>,
 }
 
-/// What is known of the bytes on their way out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Output {
-    /// The socket took all that it was given.
-    Flows,
-    /// The socket did not take the last bytes.
-    HeldBack,
-    /// There will be no more.
-    Closed,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     /// No request yet.
@@ -107,6 +97,8 @@ enum Stage {
     Burdened,
     /// HTTP/2: bytes on the socket may be pings, and prove nothing.
     Multiplexed,
+    /// No longer HTTP: every byte is a sign of life.
+    Tunnel,
 }
 
 impl Activity {
@@ -136,9 +128,17 @@ impl Activity {
 
     pub(super) fn wrote(&self, now: Instant) {
         self.change(|state| {
-            if matches!(state.stage, Stage::Single | Stage::Burdened) {
+            if matches!(state.stage, Stage::Single | Stage::Burdened | Stage::Tunnel) {
                 state.since = now;
             }
+        });
+    }
+
+    /// From now on the bytes are not HTTP's.
+    pub(super) fn tunnels(&self, now: Instant) {
+        self.change(|state| {
+            (state.stage, state.since, state.reading) = (Stage::Tunnel, now, None);
+            state.in_flight.clear();
         });
     }
 
@@ -248,6 +248,10 @@ impl State {
     }
 
     fn read(&mut self, bytes: &[u8], now: Instant) {
+        if self.stage == Stage::Tunnel {
+            self.since = now;
+            return;
+        }
         if self.stage == Stage::Multiplexed || self.in_flight.values().any(|flight| flight.content) {
             return;
         }

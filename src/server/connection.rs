@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, UPGRADE};
 use http::{Method, Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -27,6 +27,7 @@ use crate::server::body::Outgoing;
 use crate::server::protocol::Protocol;
 use crate::server::socket::Socket;
 use crate::server::streams::Streams;
+use crate::server::takeover::Handover;
 use crate::server::{Config, Limits, Peer, Service, Tls, proxy_protocol, refusal, request_head};
 
 /// How long a connection rests before it lets go of all memory that it can do without.
@@ -112,13 +113,15 @@ impl<S: Service> Shared<S> {
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let handover = Handover::new(activity.clone());
         let service = service_fn(|request: Request<Incoming>| {
             let multiplexed = request.version() == Version::HTTP_2;
             let exchange = activity.begin(multiplexed, !request.body().is_end_stream(), Instant::now());
             let service = self.service.clone();
-            async move { Ok::<_, Infallible>(answer(service, request, peer, exchange).await) }
+            let handover = request.headers().contains_key(UPGRADE).then(|| handover.clone());
+            async move { Ok::<_, Infallible>(answer(service, request, (peer, exchange), handover).await) }
         });
-        let mut protocol = Protocol::new(socket, service, Streams::new(activity.clone()));
+        let mut protocol = Protocol::new(socket, service, Streams::new(activity.clone()), handover.clone());
         let mut leave = pin!(self.leave.cancelled());
         let mut alarm = pin!(sleep_until(Instant::now() + self.config.limits.header_timeout));
         let mut course = Course::Open;
@@ -235,15 +238,18 @@ impl Course {
 async fn answer<S: Service>(
     service: S,
     request: Request<Incoming>,
-    peer: Peer,
-    exchange: Exchange,
+    (peer, exchange): (Peer, Exchange),
+    handover: Option<Handover>,
 ) -> Response<Outgoing<S::Body>> {
     let (head, body) = request.into_parts();
     let is_head = head.method == Method::HEAD;
     let response = if let Err(malformed) = request_head::check(&head) {
         refusal::answer(&head, malformed, peer).map(|body| Outgoing::refused(body, exchange))
     } else {
-        let response = service.handle(Request::from_parts(head, body), peer).await;
+        let mut response = service.handle(Request::from_parts(head, body), peer).await;
+        if let Some(handover) = handover {
+            handover.look_at(&mut response);
+        }
         response.map(|body| Outgoing::served(body, exchange))
     };
     if is_head { headless(response) } else { response }

@@ -22,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::server::body::BoxError;
 use crate::server::socket::Socket;
 use crate::server::streams::Streams;
+use crate::server::takeover::{Handover, Tunnel};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Most heads come in one piece of this size.
@@ -45,6 +46,7 @@ type Io<T> = TokioIo<Box<Socket<T>>>;
 pub(super) struct Protocol<T, S: HttpService<Incoming>> {
     state: State<T, S>,
     streams: Streams,
+    handover: Handover,
 }
 
 enum State<T, S: HttpService<Incoming>> {
@@ -57,6 +59,8 @@ enum State<T, S: HttpService<Incoming>> {
     },
     Http1(Box<http1::Connection<Io<T>, S>>),
     Http2(Pin<Box<http2::Connection<Io<T>, S, Streams>>>),
+    /// HTTP/1 has given way to another protocol.
+    Tunnel(Tunnel),
     Closing(Box<Socket<T>>),
     Closed,
 }
@@ -84,8 +88,9 @@ where
     B: Body<Error = BoxError> + Send + 'static,
     B::Data: Send,
 {
-    pub(super) fn new(socket: Box<Socket<T>>, service: S, streams: Streams) -> Self {
-        Self { state: State::Quiet { socket, service, heard: Vec::new(), spoken: Spoken::Nothing }, streams }
+    pub(super) fn new(socket: Box<Socket<T>>, service: S, streams: Streams, handover: Handover) -> Self {
+        let state = State::Quiet { socket, service, heard: Vec::new(), spoken: Spoken::Nothing };
+        Self { state, streams, handover }
     }
 
     /// Serves until the connection ends.
@@ -103,8 +108,12 @@ where
                         self.speak(beginning);
                     }
                 },
-                State::Http1(connection) => return Pin::new(&mut **connection).poll(cx).map_err(Into::into),
+                State::Http1(connection) => match ready!(Pin::new(&mut **connection).poll(cx)) {
+                    Ok(()) => self.hand_over(),
+                    Err(error) => return Poll::Ready(Err(error.into())),
+                },
                 State::Http2(connection) => return connection.as_mut().poll(cx).map_err(Into::into),
+                State::Tunnel(tunnel) => return tunnel.as_mut().poll(cx).map(Ok),
                 State::Closing(socket) => return Pin::new(&mut **socket).poll_shutdown(cx).map_err(Into::into),
                 State::Closed => return Poll::Ready(Ok(())),
             }
@@ -117,6 +126,7 @@ where
             State::Quiet { .. } => self.close(),
             State::Http1(connection) => Pin::new(&mut **connection).graceful_shutdown(),
             State::Http2(connection) => connection.as_mut().graceful_shutdown(),
+            State::Tunnel(_) => self.state = State::Closed,
             State::Closing(_) | State::Closed => {}
         }
     }
@@ -135,6 +145,20 @@ where
                 // An empty line more than there should be, at most.
                 socket.unread(read_buf);
                 State::Quiet { socket, service, heard: Vec::new(), spoken: Spoken::Http1 }
+            }
+            other => other,
+        };
+    }
+
+    /// The last request of HTTP/1 is answered: with a change of protocol, or the connection ends. hyper does not end one on
+    /// which a change was only asked for.
+    fn hand_over(&mut self) {
+        self.state = match mem::replace(&mut self.state, State::Closed) {
+            State::Http1(connection) => {
+                let http1::Parts { io, read_buf, .. } = connection.into_parts();
+                let mut socket = io.into_inner();
+                socket.unread(read_buf);
+                self.handover.begin(socket).map_or_else(State::Closing, State::Tunnel)
             }
             other => other,
         };
@@ -244,7 +268,8 @@ mod tests {
             Ok::<_, Infallible>(Response::new(Full::new(path).map_err(BoxError::from)))
         });
         let socket = Box::new(Socket::new(server, activity.clone()));
-        let mut protocol = Protocol::new(socket, service, Streams::new(activity));
+        let handover = Handover::new(activity.clone());
+        let mut protocol = Protocol::new(socket, service, Streams::new(activity), handover);
         for path in ["/1", "/2", "/3"] {
             // An empty line too many is what a rest may find unread.
             client.write_all(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n\r\n").as_bytes()).await.unwrap();

@@ -12,12 +12,23 @@ use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::server::activity::{Activity, Output};
+use crate::server::activity::Activity;
 
 /// How long a closed connection goes on reading.
 const LINGER: Duration = Duration::from_secs(1);
 /// How much it reads.
 const LINGER_BYTES: usize = 512 * 1024;
+
+/// What is known of the bytes on their way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Output {
+    /// The socket took all that it was given.
+    Flows,
+    /// The socket did not take the last bytes.
+    HeldBack,
+    /// There will be no more.
+    Closed,
+}
 
 /// A stream whose traffic is noted.
 pub(super) struct Socket<T> {

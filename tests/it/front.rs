@@ -3,3 +3,5 @@
 mod backend;
 mod media;
 mod passing;
+mod secure;
+mod upgrade;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{SinkExt as _, StreamExt as _, stream};
 use gsgate::emulator::{Emulator, Object};
 use http::{Request, Response, StatusCode};
 use http_body::Frame;
@@ -16,9 +16,18 @@ use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
+use tokio_rustls::TlsAcceptor;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::support::{BUCKET, TestGateway};
 
@@ -28,6 +37,8 @@ type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 pub(super) struct Backend {
     pub(super) address: SocketAddr,
     pub(super) shared: Arc<Shared>,
+    /// The certificate for `localhost`, where it speaks TLS.
+    pub(super) certificate: Option<String>,
 }
 
 #[derive(Default)]
@@ -44,23 +55,46 @@ pub(super) struct Shared {
 
 impl Backend {
     pub(super) async fn start(data: Value) -> Self {
+        Self::listen(data, None).await
+    }
+
+    /// The same behind TLS.
+    pub(super) async fn start_tls(data: Value) -> Self {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let chain = vec![CertificateDer::from_pem_slice(made.cert.pem().as_bytes()).unwrap()];
+        let key = PrivateKeyDer::from_pem_slice(made.signing_key.serialize_pem().as_bytes()).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        Self::listen(data, Some((TlsAcceptor::from(Arc::new(config)), made.cert.pem()))).await
+    }
+
+    async fn listen(data: Value, tls: Option<(TlsAcceptor, String)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared { data: Mutex::new(data), ..Shared::default() });
         let served = Arc::clone(&shared);
+        let (acceptor, certificate) = tls.unzip();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let shared = Arc::clone(&served);
-                let service = service_fn(move |request| {
-                    let shared = Arc::clone(&shared);
-                    async move { Ok::<_, Infallible>(answer(&shared, request).await) }
+                let (shared, acceptor) = (Arc::clone(&served), acceptor.clone());
+                tokio::spawn(async move {
+                    match acceptor {
+                        None => serve(stream, shared).await,
+                        // If the gateway does not trust us, that is what a test wants.
+                        Some(acceptor) => {
+                            if let Ok(stream) = acceptor.accept(stream).await {
+                                serve(stream, shared).await;
+                            }
+                        }
+                    }
                 });
-                tokio::spawn(
-                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
-                );
             }
         });
-        Self { address, shared }
+        Self { address, shared, certificate }
     }
 
     /// A gateway in front of it, with these further keys of `[label_studio]`.
@@ -102,6 +136,16 @@ pub(super) fn elsewhere(gcs: &Emulator, name: &str) -> String {
     format!("{}/elsewhere/{name}?X-Goog-Signature=0", gcs.endpoint())
 }
 
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, shared: Arc<Shared>) {
+    let service = service_fn(move |request| {
+        let shared = Arc::clone(&shared);
+        async move { Ok::<_, Infallible>(answer(&shared, request).await) }
+    });
+    let http = hyper::server::conn::http1::Builder::new();
+    // How the gateway leaves does not matter.
+    let _ = http.serve_connection(TokioIo::new(stream), service).with_upgrades().await;
+}
+
 async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
     let target = request.uri().to_string();
     shared.asked.lock().unwrap().push(target.clone());
@@ -112,6 +156,7 @@ async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
             text(StatusCode::OK, &format!("{bytes:?}"))
         }
         "/events" => events(shared),
+        "/socket" => socket(request),
         "/api/tasks/7/" => by_user(&request, || json(&json!({ "id": 7, "data": *shared.data.lock().unwrap() }))),
         "/api/projects/3/" => by_user(&request, || {
             json(&json!({ "id": 3, "label_config": format!("<Image value=\"{}\"/>", gs("in/a.jpg")) }))
@@ -165,6 +210,34 @@ fn events(shared: &Arc<Shared>) -> Answer {
     });
     let mut answer = Response::new(StreamBody::new(pieces).boxed_unsync());
     answer.headers_mut().insert("content-type", "text/event-stream".parse().unwrap());
+    answer
+}
+
+/// A WebSocket that sends back what it gets, and tells first what it was asked by.
+fn socket(mut request: Request<Incoming>) -> Answer {
+    let Some(key) = request.headers().get("sec-websocket-key").cloned() else {
+        return text(StatusCode::UPGRADE_REQUIRED, "a WebSocket only");
+    };
+    if !request.headers().contains_key("upgrade") || !request.headers().contains_key("cookie") {
+        return text(StatusCode::FORBIDDEN, "not you, says Label Studio");
+    }
+    let (upgrade, greeting) = (hyper::upgrade::on(&mut request), told(&request).into_body());
+    tokio::spawn(async move {
+        let upgraded = TokioIo::new(upgrade.await.unwrap());
+        let mut socket = WebSocketStream::from_raw_socket(upgraded, Role::Server, None).await;
+        let greeting = greeting.collect().await.unwrap().to_bytes();
+        socket.send(String::from_utf8(greeting.to_vec()).unwrap().into()).await.unwrap();
+        while let Some(Ok(message)) = socket.next().await {
+            if (message.is_text() || message.is_binary()) && socket.send(message).await.is_err() {
+                break;
+            }
+        }
+    });
+    let mut answer = text(StatusCode::SWITCHING_PROTOCOLS, "");
+    let headers = answer.headers_mut();
+    headers.insert("connection", "upgrade".parse().unwrap());
+    headers.insert("upgrade", "websocket".parse().unwrap());
+    headers.insert("sec-websocket-accept", derive_accept_key(key.as_bytes()).parse().unwrap());
     answer
 }
 
