@@ -107,18 +107,24 @@ async fn slow_readers_do_not_hold_label_studio_up() {
             })
         })
         .collect();
-    let mut worst = Duration::ZERO;
+    let mut probes = Vec::new();
     let mut beat = interval(Duration::from_millis(200));
     while readers.iter().any(|reader| !reader.is_finished()) {
         beat.tick().await;
         let began = Instant::now();
         assert_eq!(client.get("/health", &[]).await.status, 200);
-        worst = worst.max(began.elapsed());
+        probes.push(began.elapsed());
     }
     for reader in readers {
         assert_eq!(reader.await.unwrap(), SIZE);
     }
-    println!("{READERS} readers at 4 MB/s: /health took {worst:?} at most");
-    // Label Studio's own proxy makes it wait for 18 s with half as many; how little it is here, the line above tells.
-    assert!(worst < Duration::from_secs(5), "{worst:?}");
+    probes.sort_unstable();
+    let (most, worst) = (probes[probes.len() * 9 / 10], probes[probes.len() - 1]);
+    println!(
+        "{READERS} readers at 4 MB/s: of {} /health, nine in ten took {most:?} at most, the slowest {worst:?}",
+        probes.len()
+    );
+    // Label Studio's own proxy makes all of them wait for up to 18 s with half as many readers. A machine that does
+    // something else for a moment makes one or another late, but not one in ten.
+    assert!(probes.len() >= 50 && most < Duration::from_millis(500), "{probes:?}");
 }

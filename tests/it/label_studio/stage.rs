@@ -28,13 +28,19 @@ pub(super) struct Stage {
 impl Stage {
     /// `None` where there is no Label Studio.
     pub(super) async fn set(gcs: Emulator, keys: &str) -> Option<Self> {
+        Self::set_with(gcs, keys, &[]).await
+    }
+
+    /// The same, with these further variables in Label Studio's environment.
+    pub(super) async fn set_with(gcs: Emulator, keys: &str, variables: &[(&str, &str)]) -> Option<Self> {
         let reserved = Reserved::new().await?;
         let section = format!("[label_studio]\nupstream = \"{}\"\n{keys}", reserved.url());
         let endpoint = gcs.endpoint();
         let gateway = Builder::over(gcs).sections(&section).start().await;
         let download = format!("{endpoint}/download/storage/v1/b/{{bucket_name}}/o/{{blob_name}}?alt=media");
-        let environment =
-            [("STORAGE_EMULATOR_HOST", endpoint.as_str()), ("RESOLVER_PROXY_GCS_DOWNLOAD_URL", download.as_str())];
+        let mut environment =
+            vec![("STORAGE_EMULATOR_HOST", endpoint.as_str()), ("RESOLVER_PROXY_GCS_DOWNLOAD_URL", download.as_str())];
+        environment.extend(variables);
         let studio = reserved.start(&environment).await;
         gateway.bucket().set_cors(json!([]));
         Some(Self { gateway, studio })

@@ -110,6 +110,33 @@ async fn what_annotators_do_is_in_the_bucket() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_done_to_many_at_once_is_in_the_bucket() {
+    const MANY: usize = 12;
+    let Some(rig) = Rig::start().await else { return };
+    let (id, tasks) = project(&rig, MANY).await;
+    let gateway = Binary::start(rig.gcs.clone(), &sections(&rig, id, "can_delete = true\n")).await;
+    hook(&rig, id, &gateway.client).await;
+    for task in &tasks {
+        rig.api.post("/api/predictions/", &json!({ "task": task, "result": result(3) })).await;
+    }
+    let all = json!({ "selectedItems": { "all": true, "excluded": [] } });
+    let act = |action: &str| {
+        let path = format!("/api/dm/actions?id={action}&project={id}");
+        let (rig, all) = (&rig, &all);
+        async move { rig.api.post(&path, all).await }
+    };
+    // Each is one event, with all annotations in it: ANNOTATIONS_CREATED and ANNOTATIONS_DELETED.
+    act("predictions_to_annotations").await;
+    let page = rig.api.get(&format!("/api/tasks?project={id}&fields=all")).await;
+    let ids = page["tasks"].as_array().unwrap().iter().map(|task| task["annotations"][0]["id"].as_u64().unwrap());
+    let expected: BTreeMap<String, u64> = ids.map(|id| (format!("notes/{id}.json"), 3)).collect();
+    assert_eq!(expected.len(), MANY);
+    eventually(&rig.gcs, &expected).await;
+    act("delete_tasks_annotations").await;
+    eventually(&rig.gcs, &BTreeMap::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_fifty_times_every_annotation_is_there_in_its_newest_version() {
     let Some(rig) = Rig::start().await else { return };
     let (id, tasks) = project(&rig, 50).await;

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use gsgate::emulator::Object;
 use serde_json::{Value, json};
+use tokio::process::Command;
 use tokio::time::{Duration, interval};
 
 use super::lossy::{Lossy, Trouble};
@@ -138,6 +139,32 @@ async fn what_earlier_runs_left_twice_is_taken_back_unless_somebody_has_worked_o
     let again = rig.run(&arguments).await;
     assert!(!again.err.contains("taken back"), "{}", again.err);
     assert_eq!(rig.api.tasks(project).await, stay);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_brings_what_is_new_until_it_is_ended() {
+    let Some(rig) = Rig::start().await else { return };
+    rig.put(3);
+    let lossy = Lossy::before(rig.studio.address, &[Trouble::Locked, Trouble::Lost]).await;
+    rig.configure(&format!("http://{}", lossy.address));
+    let project = rig.api.project("watched", IMAGES).await;
+    let id = project.to_string();
+    let mut child = rig.command(&["import", "street", "--project", &id, "--gs-uri", "--watch", "1s"]).spawn().unwrap();
+    for count in [3, 5, 9] {
+        rig.put(count);
+        let mut looks = interval(Duration::from_millis(100));
+        while rig.count(project).await < count as u64 {
+            looks.tick().await;
+            assert!(child.try_wait().unwrap().is_none(), "it goes on");
+        }
+        assert_eq!(rig.values(project, "image").await, uris(count));
+    }
+    let stop = format!("kill -TERM {}", child.id().unwrap());
+    assert!(Command::new("sh").args(["-c", &stop]).status().await.unwrap().success());
+    let said = said(child.wait_with_output().await.unwrap());
+    assert_eq!((said.code, lossy.spoiled()), (Some(0), 2), "{}", said.err);
+    assert!(said.err.contains("0 of 3 objects had one") && said.err.contains("3 of 5 objects had one"), "{}", said.err);
+    assert_eq!(rig.values(project, "image").await, uris(9));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

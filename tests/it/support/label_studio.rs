@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, interval};
 
-pub use api::Api;
+pub use api::{Api, Session};
 
 use super::TestGateway;
 use super::browser::Browser;
@@ -49,7 +49,7 @@ pub struct Reserved {
 /// A running Label Studio; killed when dropped.
 pub struct LabelStudio {
     pub address: SocketAddr,
-    _process: Child,
+    process: Child,
     folder: TempDir,
 }
 
@@ -78,7 +78,7 @@ impl Reserved {
         let Self { program, address, folder } = self;
         let mut process = spawn(&program, folder.path(), address, environment);
         ready(&mut process, address, folder.path()).await;
-        LabelStudio { address, _process: process, folder }
+        LabelStudio { address, process, folder }
     }
 }
 
@@ -96,6 +96,12 @@ impl LabelStudio {
     /// Its API, as the first user.
     pub fn api(&self) -> Api {
         Api::new(self.url(), TOKEN)
+    }
+
+    /// How many threads it has: each request that it answers holds one until its last byte is out.
+    pub fn threads(&self) -> usize {
+        let id = self.process.id().unwrap();
+        std::fs::read_dir(format!("/proc/{id}/task")).unwrap().count()
     }
 
     /// What it has printed.
