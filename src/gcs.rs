@@ -14,8 +14,8 @@ mod token;
 mod wire;
 
 pub use client::{
-    Backoff, Billing, BucketRequest, BucketSettings, Client, Custom, DeleteRequest, Depth, Description, Detail,
-    Expected, Form, ListPage, ListRequest, Listed, Read, ReadBody, ReadRequest, StatRequest, WriteRequest,
+    Announced, Backoff, Billing, BucketRequest, BucketSettings, Client, Custom, DeleteRequest, Depth, Description,
+    Detail, Expected, Form, ListPage, ListRequest, Listed, Read, ReadBody, ReadRequest, StatRequest, WriteRequest,
 };
 pub use config::{Config, Endpoint};
 pub use credentials::Credential;

@@ -39,7 +39,7 @@ pub use body::ReadBody;
 pub use bucket::{Billing, BucketRequest, BucketSettings};
 pub use list::{Depth, Detail, ListPage, ListRequest, Listed};
 pub use retry::Backoff;
-pub use write::{Custom, DeleteRequest, Description, Expected, WriteRequest};
+pub use write::{Announced, Custom, DeleteRequest, Description, Expected, WriteRequest};
 
 /// Reads from GCS and writes to it; clones share connections, limits and budget.
 #[derive(Clone, Debug)]

@@ -93,6 +93,18 @@ pub struct DeleteRequest {
     pub project: Option<ProjectId>,
 }
 
+/// Sums that the maker of the bytes has announced, as base64; GCS compares them before it keeps anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Announced {
+    /// CRC32C, big-endian.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crc32c: Option<String>,
+    /// MD5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub md5_hash: Option<String>,
+}
+
 /// An object's version and the metadata that its writer gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Custom {
@@ -106,7 +118,8 @@ impl Client {
     /// Stores bytes; needs `storage.objects.create`, and `storage.objects.delete` to replace something.
     pub async fn write(&self, credential: &Credential, request: WriteRequest, bytes: Bytes) -> Result<Metadata, Error> {
         let sum = crc32c::crc32c(&bytes);
-        let frame = Frame::new(&request, Some(sum))?;
+        let announced = Announced { crc32c: Some(BASE64_STANDARD.encode(sum.to_be_bytes())), ..Announced::default() };
+        let frame = Frame::new(&request, &announced)?;
         let mut body = BytesMut::with_capacity(frame.before.len() + bytes.len() + frame.after.len());
         for piece in [&frame.before, &bytes, &frame.after] {
             body.extend_from_slice(piece);
@@ -129,9 +142,24 @@ impl Client {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Source>,
     {
+        self.write_announced(credential, request, &Announced::default(), stream).await
+    }
+
+    /// The same for bytes whose sums are known beforehand.
+    pub async fn write_announced<B>(
+        &self,
+        credential: &Credential,
+        request: WriteRequest,
+        announced: &Announced,
+        stream: B,
+    ) -> Result<Metadata, Error>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Source>,
+    {
         let upstream = &self.upstream;
         let _place = upstream.queue.enter(upstream.deadline()).await?;
-        let (frame, meter) = (Frame::new(&request, None)?, Meter::new());
+        let (frame, meter) = (Frame::new(&request, announced)?, Meter::new());
         let call = self.upload(&request).carrying(frame.content_type, Bytes::new());
         let body = Outgoing::stream((frame.before, stream, frame.after), meter.clone());
         let answer = self.patiently(&meter, self.send_all(credential, &call, body)).await?;
@@ -232,16 +260,15 @@ struct Frame {
 }
 
 impl Frame {
-    fn new(request: &WriteRequest, crc32c: Option<u32>) -> Result<Self, Error> {
+    fn new(request: &WriteRequest, announced: &Announced) -> Result<Self, Error> {
         #[derive(Serialize)]
         struct Resource<'a> {
-            #[serde(skip_serializing_if = "Option::is_none")]
-            crc32c: Option<String>,
+            #[serde(flatten)]
+            announced: &'a Announced,
             #[serde(flatten)]
             description: &'a Description,
         }
-        let crc32c = crc32c.map(|sum| BASE64_STANDARD.encode(sum.to_be_bytes()));
-        let resource = serde_json::to_string(&Resource { crc32c, description: &request.description })
+        let resource = serde_json::to_string(&Resource { announced, description: &request.description })
             .map_err(|error| Error::Protocol(format!("unwritable metadata: {error}")))?;
         let mut dice = [0; 16];
         // Whoever made the bytes must not be able to guess it.
@@ -307,11 +334,12 @@ mod tests {
             description,
             project: None,
         };
-        let frame = Frame::new(&request, Some(1)).expect("a frame");
+        let announced = Announced { crc32c: Some("AAAAAQ==".to_owned()), ..Announced::default() };
+        let frame = Frame::new(&request, &announced).expect("a frame");
         let before = std::str::from_utf8(&frame.before).expect("text");
         let json = "{\"crc32c\":\"AAAAAQ==\",\"contentType\":\"application/json\",\"metadata\":{\"a\\\"b\":\"\u{fc}\\r\\n--x\"}}";
         assert!(before.contains(json), "{before}");
-        let other = Frame::new(&request, None).expect("a frame");
+        let other = Frame::new(&request, &Announced::default()).expect("a frame");
         assert_ne!(frame.after, other.after, "no two boundaries are the same");
     }
 
