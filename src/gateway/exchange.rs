@@ -185,6 +185,12 @@ impl Exchange {
         self.event.reason = reason;
     }
 
+    /// A client of Cloud Storage's own API asks for something that is no media: for what.
+    pub fn asked_of_storage(&mut self, operation: &'static str) {
+        self.event.delivery = "storage";
+        self.event.reason = operation;
+    }
+
     /// The request is refused.
     pub fn rejected(&mut self, rejection: &Rejection) {
         self.event.reason = rejection.reason();

@@ -7,9 +7,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::Response;
 use http::header::ORIGIN;
 use http::request::Parts;
+use http::{Method, Response};
 
 use super::body::Body;
 use super::client_addr::ClientAddr;
@@ -18,7 +18,7 @@ use super::cors::Cors;
 use super::exchange::Exchange;
 use super::fetch::Fetch;
 use super::reject::Rejection;
-use super::{Gateway, finish, refuse};
+use super::{Gateway, finish, preflight, refuse};
 use crate::object::{BucketName, ObjectName};
 
 /// An object that the tool says its user may read. Whoever makes one has asked.
@@ -36,8 +36,54 @@ impl Gateway {
         let client = self.client(head, peer, exchange)?;
         let access = self.default_access.as_ref().ok_or(Rejection::NoSuchRoute)?;
         access.admit(client, self.network.as_deref())?;
+        Ok(self.trusts(peer))
+    }
+
+    /// Whether a peer is believed when it speaks of others.
+    pub fn trusts(&self, peer: SocketAddr) -> bool {
         let address = ClientAddr::from(peer.ip()).ip();
-        Ok(self.trusted_proxies.iter().any(|network| network.contains(address)))
+        self.trusted_proxies.iter().any(|network| network.contains(address))
+    }
+
+    /// Lets a request come near if one of these connections lets its address. It has seen no object yet.
+    pub fn come_near<'a>(
+        &self,
+        (head, peer): (&Parts, SocketAddr),
+        connections: impl IntoIterator<Item = &'a Arc<Connection>>,
+        exchange: &mut Exchange,
+    ) -> Result<ClientAddr, Rejection> {
+        let client = self.client(head, peer, exchange)?;
+        let mut refused = Rejection::NoSuchRoute;
+        for connection in connections {
+            match connection.access.approach(client, self.network.as_deref()) {
+                Ok(_) => return Ok(client),
+                Err(denied) => refused = denied.into(),
+            }
+        }
+        Err(refused)
+    }
+
+    /// Lets the client's network pay for a request that goes no way of media.
+    pub async fn let_pay(&self, client: ClientAddr, exchange: &mut Exchange) -> Result<(), Rejection> {
+        exchange.paid_by(self.budgets.network(client, SystemTime::now()).await?);
+        Ok(())
+    }
+
+    /// Answers the question of a page that may then come with the tool's word.
+    pub fn answer_preflight(&self, head: &Parts, connection: &Connection, exchange: Exchange) -> Response<Body> {
+        debug_assert_eq!(head.method, Method::OPTIONS);
+        closed(head, preflight(connection, head), &connection.cors, exchange)
+    }
+
+    /// Finishes an answer that was made elsewhere, by the cross-origin rules of a connection or by the default ones.
+    pub fn close(
+        &self,
+        head: &Parts,
+        connection: Option<&Connection>,
+        response: Response<Body>,
+        exchange: Exchange,
+    ) -> Response<Body> {
+        closed(head, Ok(response), connection.map_or(&self.default_cors, |connection| &connection.cors), exchange)
     }
 
     /// The answer to a request that gets nothing.
