@@ -7,6 +7,7 @@ mod export;
 mod readiness;
 mod reload;
 mod revocation;
+mod storage;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::console::{Console, InForce, Reach};
 use crate::gateway::Gateway;
 use crate::gateway::budget::Accounts;
 use crate::gateway::jwt::fetched::Issuers;
+use crate::label_studio::storage::Storage;
 use crate::label_studio::{self, Body};
 use crate::metrics::Metrics;
 use crate::server::admin::Admin;
@@ -84,6 +86,8 @@ struct Serving {
     gateway: Arc<Gateway>,
     /// Label Studio, where the gateway stands in front of one.
     label_studio: Option<label_studio::Front>,
+    /// What Label Studio's own client takes for Cloud Storage.
+    storage: Option<Storage>,
 }
 
 impl Front {
@@ -109,10 +113,13 @@ impl Service for Front {
     type Body = Body;
 
     async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
-        let Serving { gateway, label_studio } = &*self.0.load_full();
-        match label_studio {
-            Some(front) => Box::pin(front.handle(gateway, request, peer)).await,
-            None => gateway.handle(request, peer.address).await.map(Body::from),
+        let Serving { gateway, label_studio, storage } = &*self.0.load_full();
+        match (storage, label_studio) {
+            (Some(storage), _) if Storage::is_asked(request.uri().path()) => {
+                Box::pin(storage.handle(gateway, request, peer)).await.map(Body::from)
+            }
+            (_, Some(front)) => Box::pin(front.handle(gateway, request, peer)).await,
+            (_, None) => gateway.handle(request, peer.address).await.map(Body::from),
         }
     }
 }

@@ -8,6 +8,7 @@
 pub mod api;
 pub mod export;
 pub mod fields;
+pub mod storage;
 pub mod task;
 pub mod webhook;
 

@@ -7,7 +7,7 @@ mod identity;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Serving, StartError};
+use super::{Serving, StartError, storage};
 use crate::audit::{Audit, Output};
 use crate::cache::objects::Scope;
 use crate::cache::{MetadataCache, Objects, SignedUrls, SigningWindow};
@@ -55,7 +55,8 @@ pub(super) async fn assemble(
     let label_studio = label_studio::Front::new(&config.label_studio, &config.gcs, stall)
         .map_err(|error| refused(resolved, &["label_studio"], error))?;
     let gateway = Arc::new(gateway(resolved, environment, lasting).await?);
-    Ok(Serving { gateway, label_studio })
+    let storage = storage::storage(resolved, &gateway)?;
+    Ok(Serving { gateway, label_studio, storage })
 }
 
 async fn gateway(resolved: &Resolved, environment: &Environment, lasting: Lasting<'_>) -> Result<Gateway, StartError> {

@@ -2,6 +2,7 @@
 
 mod export;
 mod import;
+mod key;
 mod progress;
 mod setup;
 
@@ -26,6 +27,8 @@ enum Command {
     Import(import::Arguments),
     /// Write every annotation of a project to the bucket; what is there already stays.
     Export(export::Arguments),
+    /// Make a key for Label Studio's own storage client, which only gsgate trusts.
+    Key(key::Arguments),
     /// Say what is missing between Label Studio and the gateway, and the cure.
     Setup(setup::Arguments),
 }
@@ -35,6 +38,7 @@ pub(super) async fn run(arguments: Arguments, environment: Environment) -> Resul
     match arguments.command {
         Command::Import(arguments) => import::run(arguments, environment).await,
         Command::Export(arguments) => export::run(arguments, environment).await,
+        Command::Key(arguments) => key::run(arguments, environment),
         Command::Setup(arguments) => setup::run(arguments, environment).await,
     }
 }

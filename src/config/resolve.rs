@@ -1,5 +1,7 @@
 //! Checks across sections, and the files that sections name: what comes out can be built without further questions of spelling.
 
+mod storage;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,6 +40,8 @@ pub struct Resolved {
     pub connections: Vec<ResolvedConnection>,
     /// The default rules, where there are any.
     pub default_access: Option<Access>,
+    /// From where Label Studio's storage client may come, where that has rules of its own.
+    pub storage_access: Option<Access>,
     /// The default cross-origin rules.
     pub default_cors: Cors,
     /// What the admin listener asks for; `None` only where it stands on loopback.
@@ -109,6 +113,7 @@ pub(super) fn resolve(mut config: Config, origin: Origin, redacted: String) -> R
     let section = Section { origin: &origin, config: &config };
     let default_access = section.default_access()?;
     section.label_studio(default_access.as_ref())?;
+    let storage_access = section.storage()?;
     let default_cors = section.cors(&["cors"], &config.cors)?;
     let connections = config
         .connections
@@ -122,7 +127,17 @@ pub(super) fn resolve(mut config: Config, origin: Origin, redacted: String) -> R
         .check()
         .map_err(|(path, error)| origin.error(key(&["budgets", path[0], path[1]]), error.to_string()))?;
     let files = section.files();
-    Ok(Resolved { config, origin, connections, default_access, default_cors, admin_token, files, redacted })
+    Ok(Resolved {
+        config,
+        origin,
+        connections,
+        default_access,
+        storage_access,
+        default_cors,
+        admin_token,
+        files,
+        redacted,
+    })
 }
 
 struct Section<'a> {
@@ -320,7 +335,8 @@ impl Section<'_> {
         let absolute = credentials.values().flat_map(|credential| &credential.path).chain(&gcs.ca_file);
         let absolute = absolute.chain(&self.config.label_studio.ca_file).cloned();
         let export = self.config.label_studio.export.iter().flat_map(|export| &export.secret_file).cloned();
-        let absolute = absolute.chain(export).chain(links.keys.iter().map(|key| key.file.clone()));
+        let storage = self.config.label_studio.storage.iter().flat_map(|storage| &storage.keys).cloned();
+        let absolute = absolute.chain(export).chain(storage).chain(links.keys.iter().map(|key| key.file.clone()));
         std::iter::once(self.origin.path.clone()).chain(relative).chain(absolute).collect()
     }
 

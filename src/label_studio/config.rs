@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::export;
+use super::{export, storage};
 use crate::gcs::Endpoint;
 
 /// First segments of Label Studio's own paths, which no connection may take from it.
@@ -55,6 +55,8 @@ pub struct Config {
     pub token_file: Option<PathBuf>,
     /// Where annotations go.
     pub export: Option<export::Config>,
+    /// What Label Studio's own Cloud Storage client may do through the gateway.
+    pub storage: Option<storage::Config>,
     /// Where Label Studio itself listens; with it, the gateway stands in front of Label Studio.
     pub upstream: Option<Endpoint>,
     /// PEM file with certificate authorities to trust for an upstream that speaks https, besides the system's.
@@ -82,6 +84,7 @@ impl Default for Config {
             url: None,
             token_file: None,
             export: None,
+            storage: None,
             upstream: None,
             ca_file: None,
             connect_timeout: Duration::from_secs(5),
@@ -107,6 +110,9 @@ impl Config {
         }
         if let Some(export) = &mut self.export {
             export.secret_file = export.secret_file.take().map(|path| locate(&path));
+        }
+        if let Some(storage) = &mut self.storage {
+            storage.locate(locate);
         }
     }
 }

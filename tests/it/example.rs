@@ -71,6 +71,7 @@ fn the_example_has_every_key_and_no_other() {
         ("[vendors.toloka]", "vendors.toloka."),
         ("[label_studio]", "label_studio."),
         ("[label_studio.export]", "label_studio.export."),
+        ("[label_studio.storage]", "label_studio.storage."),
         ("[audit]", "audit."),
         ("[log]", "log."),
     ];
@@ -85,6 +86,7 @@ fn the_example_has_every_key_and_no_other() {
     for table in [
         "cache.disk",
         "label_studio.export",
+        "label_studio.storage",
         "server.tls",
         "server.limits",
         "connections.*.cors",

@@ -28,6 +28,7 @@ mod hostile;
 mod hot;
 mod identity;
 mod label_studio;
+mod label_studio_storage;
 mod layering;
 mod lifecycle;
 mod links;
