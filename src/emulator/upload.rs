@@ -14,6 +14,7 @@ use super::auth::permit;
 use super::body::Body;
 use super::condition::number;
 use super::json_api::{enter, mask};
+use super::md5::md5;
 use super::refusal::{Refusal, json_answer};
 use super::service::Call;
 use super::stored::{Object, Stored};
@@ -37,6 +38,10 @@ pub(super) async fn upload(call: &Call<'_>, name: &str, body: Incoming) -> Resul
         Some("multipart") => {
             let (about, kind, bytes) =
                 parts(kind, &bytes).ok_or_else(|| Refusal::invalid("Malformed multipart body."))?;
+            let announced = text(&about, "md5Hash");
+            if announced.is_some_and(|sum| sum != BASE64_STANDARD.encode(md5(&bytes))) {
+                return Err(Refusal::invalid("Provided MD5 hash does not match the calculated one."));
+            }
             (named.or_else(|| text(&about, "name")), described(typed(Object::bytes(bytes), &kind), &about))
         }
         _ => return Err(Refusal::invalid("Invalid uploadType.")),
