@@ -49,7 +49,7 @@ use crate::gateway::access::Access;
 use crate::gateway::body::Body;
 use crate::gateway::exchange::Exchange;
 use crate::gateway::vouched::Vouched;
-use crate::gcs::{DeleteRequest, StatRequest};
+use crate::gcs::{self, DeleteRequest, StatRequest};
 use crate::object::{BucketName, Generation, ObjectName};
 use crate::server::Peer;
 
@@ -276,11 +276,21 @@ impl Storage {
                 told(resource::object(bucket, object.as_str(), &metadata))
             }
             (Operation::Delete(bucket, object), Some(place)) => {
-                query.only(&["ifGenerationMatch", "alt"])?;
-                let expected = upload::expected(query.number("ifGenerationMatch")?);
+                query.only(&["ifGenerationMatch", "generation", "alt"])?;
+                let version = query.number("generation")?.filter(|version| *version > 0);
+                let matching = query.number("ifGenerationMatch")?;
+                if version.is_some() && matching.is_some_and(|matching| Some(matching) != version) {
+                    return Err(Refusal::NoVersion.into());
+                }
+                let expected = upload::expected(matching.or(version));
                 let project = place.api.project().cloned();
                 let request = DeleteRequest { bucket: bucket.clone(), object: object.clone(), expected, project };
-                client.delete(&place.api.credential, request).await.map_err(Refusal::from)?;
+                let deleted = client.delete(&place.api.credential, request).await;
+                deleted.map_err(|error| match error {
+                    // Of a version that is asked for by its number, a newer one is no change but another object.
+                    gcs::Error::Changed if version.is_some() => Refusal::NoVersion,
+                    error => Refusal::from(error),
+                })?;
                 call.gateway.metadata.forget(&place.api.label, object).await;
                 Ok(call::empty(StatusCode::NO_CONTENT))
             }

@@ -4,4 +4,5 @@ mod faults;
 mod front;
 mod links;
 mod stage;
+mod storage;
 mod urls;

@@ -2,6 +2,9 @@
 
 mod api;
 mod confined;
+mod google;
+mod key;
 mod rig;
 mod signed;
 mod tokens;
+mod uploads;

@@ -89,11 +89,10 @@ pub(super) fn boundary(content_type: &str) -> Option<&str> {
 pub(super) async fn open<S: Source>(mut source: S, boundary: &str, limit: u64) -> Result<(Head, Content<S>), Fault> {
     let mut buffer = BytesMut::new();
     let (head, begins) = loop {
-        if let Some(found) = head(&buffer, boundary)? {
-            break found;
-        }
-        if buffer.len() > LONGEST_HEAD {
-            return Err(Fault::Malformed);
+        match head(&buffer, boundary)? {
+            Some(found) if found.1 <= LONGEST_HEAD => break found,
+            None if buffer.len() <= LONGEST_HEAD => {}
+            _ => return Err(Fault::Malformed),
         }
         match source.frame().await {
             Some(Ok(frame)) => buffer.extend_from_slice(&frame.into_data().unwrap_or_default()),

@@ -51,8 +51,8 @@ impl Storage {
                 self.store(call, (bucket, query), (plan, caller), Content::plain(source, self.max_upload)).await
             }
             Way::Multipart => {
-                let boundary =
-                    upload::content_type(headers).and_then(multipart::boundary).unwrap_or_default().to_owned();
+                let boundary = upload::content_type(headers).and_then(multipart::boundary).map(str::to_owned);
+                let boundary = boundary.ok_or_else(|| self.faulty(Fault::Malformed))?;
                 let opened = multipart::open(source, &boundary, self.max_upload).await;
                 let (head, content) = opened.map_err(|fault| self.faulty(fault))?;
                 let plan = Plan::new(query, &head.resource, head.content_type.as_deref())?;

@@ -7,22 +7,12 @@ use http::Method;
 use http_body_util::BodyExt as _;
 use tokio::time::interval;
 
-use super::stage::{AUDIO, IMAGE, Stage, VIDEO, gs, resolve};
+use super::stage::{AUDIO, IMAGE, MOVIE, PICTURE, Stage, VIDEO, WAVEFORM, gs, resolve};
 use crate::support::browser::Browser;
 use crate::support::label_studio::{EMAIL, PASSWORD, sign_in};
 
 /// As far away as storage is from a good office.
 const AWAY: Duration = Duration::from_millis(40);
-
-/// When an annotator can begin, for each kind of media.
-const PICTURE: &str =
-    "[...document.images].some((image) => image.src.startsWith('blob:') && image.naturalWidth === 560)";
-const WAVEFORM: &str = "[...document.querySelectorAll('canvas')].some((canvas) => { const pen = canvas.width && \
-    canvas.getContext('2d'); if (!pen) return false; const dots = pen.getImageData(0, 0, canvas.width, canvas.height); \
-    return new Set(new Uint32Array(dots.data.buffer)).size > 4; }) && \
-    [...document.querySelectorAll('audio')].every((sound) => sound.readyState >= 2)";
-const MOVIE: &str =
-    "[...document.querySelectorAll('video')].some((movie) => movie.readyState >= 2 && movie.videoWidth > 0)";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn picture_sound_and_video_show_with_the_buckets_cors_empty() {

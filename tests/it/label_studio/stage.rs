@@ -16,6 +16,16 @@ pub(super) const AUDIO: &str = r#"<View><Labels name="kind" toName="shown"><Labe
 pub(super) const VIDEO: &str = r#"<View><Video name="shown" value="$media"/>
 <Choices name="kind" toName="shown"><Choice value="day"/></Choices></View>"#;
 
+/// When an annotator can begin, for each kind of media.
+pub(super) const PICTURE: &str =
+    "[...document.images].some((image) => image.src.startsWith('blob:') && image.naturalWidth === 560)";
+pub(super) const WAVEFORM: &str = "[...document.querySelectorAll('canvas')].some((canvas) => { const pen = canvas.width && \
+    canvas.getContext('2d'); if (!pen) return false; const dots = pen.getImageData(0, 0, canvas.width, canvas.height); \
+    return new Set(new Uint32Array(dots.data.buffer)).size > 4; }) && \
+    [...document.querySelectorAll('audio')].every((sound) => sound.readyState >= 2)";
+pub(super) const MOVIE: &str =
+    "[...document.querySelectorAll('video')].some((movie) => movie.readyState >= 2 && movie.videoWidth > 0)";
+
 /// Larger than what a browser reads at once, with the index behind it.
 const PADDING: usize = 30 * 1024 * 1024;
 
@@ -74,12 +84,17 @@ impl Stage {
 
     /// Puts a picture, a sound and a long video.
     pub(super) fn put_media(&self) {
-        let sample = |end: &str| SAMPLES.iter().find(|sample| sample.name.ends_with(end)).unwrap();
-        self.gateway.put("crossing.jpg", Object::bytes(sample("crossing.jpg").bytes).content_type("image/jpeg"));
-        self.gateway.put("tune.wav", Object::bytes(sample("tune.wav").bytes).content_type("audio/wav"));
-        let drive = Object::bytes(long_video(sample("drive.mp4").bytes)).content_type("video/mp4");
-        self.gateway.put("drive.mp4", drive);
+        put_media(&self.gateway, "");
     }
+}
+
+/// Puts a picture, a sound and a long video under this prefix.
+pub(super) fn put_media(gateway: &TestGateway, prefix: &str) {
+    let sample = |end: &str| SAMPLES.iter().find(|sample| sample.name.ends_with(end)).unwrap();
+    let put = |name: &str, object: Object| gateway.put(&format!("{prefix}{name}"), object);
+    put("crossing.jpg", Object::bytes(sample("crossing.jpg").bytes).content_type("image/jpeg"));
+    put("tune.wav", Object::bytes(sample("tune.wav").bytes).content_type("audio/wav"));
+    put("drive.mp4", Object::bytes(long_video(sample("drive.mp4").bytes)).content_type("video/mp4"));
 }
 
 /// `gs://…` of an object.

@@ -36,6 +36,7 @@ pub(super) struct Owner {
     pub(super) file: String,
     pub(super) public: String,
     pair: RsaKeyPair,
+    key: NewKey,
 }
 
 pub(super) struct Rig {
@@ -53,7 +54,12 @@ impl Owner {
         let der: String = text("private_key").lines().filter(|line| !line.starts_with('-')).collect();
         let pair = RsaKeyPair::from_pkcs8(&STANDARD.decode(der).unwrap()).unwrap();
         let public = key.public_pem().to_owned();
-        Self { email: text("client_email"), id: text("private_key_id"), file, public, pair }
+        Self { email: text("client_email"), id: text("private_key_id"), file, public, pair, key }
+    }
+
+    /// Its key file, for tokens from elsewhere.
+    pub(super) fn file_for(&self, token_uri: &str) -> String {
+        self.key.file(token_uri).to_string()
     }
 
     pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
