@@ -8,6 +8,7 @@ mod chunk;
 mod fill;
 mod filling;
 mod key;
+mod newcomers;
 mod run;
 mod store;
 mod stretch;
@@ -101,7 +102,8 @@ impl Objects {
         (kept.metadata.generation == generation).then_some(kept)
     }
 
-    /// The object's bytes as they come, read from GCS unless somebody does so already. `None` if switched off.
+    /// The object's bytes as they come, read from GCS unless somebody does so already. `None` if switched off, or if
+    /// memory is full and nobody has asked for the object lately.
     ///
     /// Must be called inside a runtime: the fill is a task of its own, so that no client's leaving ends it for others.
     pub fn fetch(&self, place: Place<'_>, known: Option<&Metadata>, wanted: impl FnOnce() -> Wanted) -> Option<Found> {
@@ -116,6 +118,9 @@ impl Objects {
         if let Some(kept) = store.kept.get(&place).filter(current) {
             return Some(Found::Kept(kept));
         }
+        if !store.welcomes(&key) {
+            return None;
+        }
         let (filling, reader) = Filling::begin();
         fills.insert(key.clone(), Arc::clone(&filling));
         drop(fills);
@@ -127,7 +132,8 @@ impl Objects {
     }
 
     /// A part of an object that is not kept whole: out of chunks, which are read from GCS where they are missing.
-    /// `None` if switched off, or if there is no room. Must be called inside a runtime, as [`Self::fetch`].
+    /// What memory has no room for, or what is new while it is full, is read as far as it is wanted and not kept. `None`
+    /// if that is all of it, or if switched off. Must be called inside a runtime, as [`Self::fetch`].
     pub fn stretch(
         &self,
         place: Place<'_>,
@@ -146,7 +152,8 @@ impl Objects {
             } else if let Some(kept) = store.kept.get(&key) {
                 Segment::Kept(cut(&kept.bytes, chunk.wanted))
             } else {
-                let Some(room) = store.room_for(chunk.span.len()) else { break };
+                let room = store.welcomes(&key).then(|| store.room_for(chunk.span.len())).flatten();
+                let Some(room) = room else { break };
                 let (filling, reader) = Filling::begin();
                 fills.insert(key.clone(), Arc::clone(&filling));
                 let pending = Pending { key, filling, span: chunk.span, room };

@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::Kept;
 use super::filling::Filling;
 use super::key::{Key, Place};
+use super::newcomers::Newcomers;
 use crate::cache::disk::Disk;
 use crate::cache::{Config, DiskConfig};
 use crate::metrics::{Metrics, Tier};
@@ -50,6 +51,7 @@ pub(super) struct Store {
     pub(super) fills: Mutex<HashMap<Key, Arc<Filling>>>,
     /// Room for all bytes that live: kept, being filled, or evicted and still being sent.
     room: Arc<Semaphore>,
+    newcomers: Newcomers,
     disk: Option<Disk>,
     metrics: Metrics,
 }
@@ -79,6 +81,7 @@ impl Store {
             kept,
             fills: Mutex::default(),
             room: Arc::new(Semaphore::new(room.clamp(1, Semaphore::MAX_PERMITS))),
+            newcomers: Newcomers::new(),
             disk: limits.disk.as_ref().and_then(|disk| open(disk, &metrics)),
             limits,
             metrics,
@@ -88,6 +91,19 @@ impl Store {
     /// Without a checksum a wrong byte would be served again and again; what is marked `no-store` is nobody's to store.
     pub(super) fn takes(&self, metadata: &Metadata) -> bool {
         metadata.size <= self.limits.largest() && metadata.crc32c.is_some() && !metadata.forbids_storing()
+    }
+
+    /// Whether this is to be kept: while there is room, everything; then what the disk has, or was asked for lately.
+    pub(super) fn welcomes(&self, key: &Key) -> bool {
+        !self.is_full() || self.newcomers.is_known(key) || self.has_on_disk(key)
+    }
+
+    fn is_full(&self) -> bool {
+        self.kept.weighted_size() >= self.limits.memory - self.limits.memory / 8
+    }
+
+    fn has_on_disk(&self, key: &Key) -> bool {
+        self.disk.as_ref().is_some_and(|disk| key.name(Generation(0)).is_some_and(|name| disk.holds(&name)))
     }
 
     /// Room for so many bytes, or none: then they stream through.
@@ -103,10 +119,9 @@ impl Store {
 
     /// Whether some of it is kept anywhere.
     pub(super) fn holds(&self, place: Place<'_>) -> bool {
-        let on_disk = |disk: &Disk| Key::from(place).name(Generation(0)).is_some_and(|name| disk.holds(&name));
         self.kept.contains_key(&place)
             || self.kept.contains_key(&place.chunks())
-            || self.disk.as_ref().is_some_and(on_disk)
+            || (self.disk.is_some() && self.has_on_disk(&Key::from(place)))
     }
 
     /// What the disk has of it, if that is what it should be.

@@ -59,6 +59,25 @@ async fn a_hot_set_that_fits_is_read_once() {
 }
 
 #[tokio::test]
+async fn while_memory_is_full_an_object_is_kept_the_second_time() {
+    let gateway = with("memory = \"2 MiB\"\nmetadata_ttl = \"1h\"").await;
+    for number in 0..100 {
+        gateway.put(&format!("{number}"), Object::generated(30_000, number));
+        gateway.client.get(&format!("/media/{number}"), &[]).await;
+    }
+    let full = kept(&gateway).await;
+    assert!(full > 2 * MEBIBYTE * 7 / 8, "{full}");
+    gateway.put("new", Object::generated(30_000, 7));
+    gateway.gcs.clear_requests();
+    let mut asked = Vec::new();
+    for _ in 0..4 {
+        assert_eq!(gateway.client.get("/media/new", &[]).await.bytes(), pattern(7, 0, 30_000));
+        asked.push(gateway.gcs.requests().len());
+    }
+    assert_eq!(asked, [1, 2, 2, 2], "passed through, then kept");
+}
+
+#[tokio::test]
 async fn one_scan_does_not_flush_the_hot_set() {
     let gateway = with("memory = \"4 MiB\"\nmetadata_ttl = \"1h\"").await;
     let name = |number: u64| format!("/media/{number}");
