@@ -9,7 +9,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::digest;
 use http::HeaderValue;
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
@@ -104,12 +103,15 @@ pub struct SignedUrls {
     urls: Cache<Key, SignedUrl>,
 }
 
-/// Connection, signer, and a digest of the endpoint and the canonical request, which has all the rest: method, bucket,
-/// object, generation, response parameters, account, window start and life.
+/// All that a URL hangs on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     connection: Arc<str>,
-    digest: [u8; 32],
+    account: Arc<str>,
+    /// The signer's.
+    fingerprint: [u8; 32],
+    sign: sign::Request,
+    signed_at: SystemTime,
 }
 
 impl SignedUrls {
@@ -124,33 +126,28 @@ impl SignedUrls {
         let UrlRequest { connection, mut sign } = request;
         let window = SigningWindow::new(sign.expires, signer.longest_life()).map_err(refused)?;
         sign.expires = window.life();
-        let signed_at = window.at(now);
-        let draft = sign.draft(&signer.email().await?, signed_at).map_err(refused)?;
-        let key = Key { connection, digest: digest(&draft, signer) };
-        let expires_at = signed_at + window.life();
+        let (account, fingerprint) = (signer.email().await?, signer.fingerprint());
+        let key = Key { connection, account, fingerprint, sign, signed_at: window.at(now) };
+        if let Some(known) = self.urls.get(&key).await {
+            return Ok(known);
+        }
+        // Rare, and large enough to weigh on every request.
+        Box::pin(self.sign(signer, key)).await
+    }
+
+    async fn sign(&self, signer: &Signer, key: Key) -> Result<SignedUrl, gcs::Error> {
+        let Key { sign, signed_at, account, .. } = &key;
+        let draft = sign.draft(account, *signed_at).map_err(refused)?;
+        let expires_at = *signed_at + sign.expires;
         let signing = async {
             let signature = signer.sign(draft.string_to_sign().as_bytes()).await?;
             let mut url = HeaderValue::try_from(draft.into_url(&signature)).map_err(refused)?;
             url.set_sensitive(true);
             Ok(SignedUrl { url, expires_at })
         };
-        self.urls
-            .try_get_with(key, signing)
-            .await
-            .map_err(|error| gcs::Error::Signature(gcs::Error::shared_cause(&error)))
+        let signed = self.urls.try_get_with(key, signing).await;
+        signed.map_err(|error| gcs::Error::Signature(gcs::Error::shared_cause(&error)))
     }
-}
-
-fn digest(draft: &sign::Draft, signer: &Signer) -> [u8; 32] {
-    let mut context = digest::Context::new(&digest::SHA256);
-    context.update(&signer.fingerprint());
-    // Lengths are not needed: a URL has no line end, and the canonical request follows.
-    for part in [draft.unsigned_url(), "\n", draft.canonical_request()] {
-        context.update(part.as_bytes());
-    }
-    let mut digest = [0; 32];
-    digest.copy_from_slice(context.finish().as_ref());
-    digest
 }
 
 fn refused(error: impl std::error::Error + Send + Sync + 'static) -> gcs::Error {

@@ -60,7 +60,7 @@ impl Default for Config {
 }
 
 /// `http://` or `https://`, a host and perhaps a port; no path.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Endpoint {
     scheme: http::uri::Scheme,

@@ -29,7 +29,7 @@ const ALGORITHM: &str = "GOOG4-RSA-SHA256";
 const STRICT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Where bucket and object stand in the URL.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Style {
     /// `endpoint/bucket/object`.
     Path,
@@ -40,7 +40,7 @@ pub enum Style {
 }
 
 /// What a URL shall allow, and for how long.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Request {
     /// The one method that the URL allows; HEAD needs a URL of its own.
     pub method: http::Method,

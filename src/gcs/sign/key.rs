@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::digest;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
 use base64::Engine as _;
@@ -32,7 +33,10 @@ pub(crate) enum KeyError {
 }
 
 /// An RSA key that signs with PKCS#1 v1.5 and SHA-256.
-pub(crate) struct RsaKey(RsaKeyPair);
+pub(crate) struct RsaKey {
+    pair: RsaKeyPair,
+    fingerprint: [u8; 32],
+}
 
 impl RsaKey {
     /// Reads an unencrypted key.
@@ -51,20 +55,24 @@ impl RsaKey {
             "ENCRYPTED PRIVATE KEY" => return Err(KeyError::Encrypted),
             _ => return Err(KeyError::NotRsa),
         };
-        key.map(Self).map_err(|_| KeyError::Damaged)
+        let pair = key.map_err(|_| KeyError::Damaged)?;
+        let mut fingerprint = [0; 32];
+        fingerprint.copy_from_slice(digest::digest(&digest::SHA256, pair.public_key().as_ref()).as_ref());
+        Ok(Self { pair, fingerprint })
     }
 
     /// Signs; about a millisecond of work, so not for a thread that drives sockets.
     pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
-        let mut signature = vec![0; self.0.public_modulus_len()];
+        let mut signature = vec![0; self.pair.public_modulus_len()];
         // aws-lc ignores the generator for PKCS#1 v1.5, which is deterministic.
-        self.0.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).map_err(|_| KeyError::Damaged)?;
+        let signed = self.pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature);
+        signed.map_err(|_| KeyError::Damaged)?;
         Ok(signature)
     }
 
-    /// The public half, which tells one key from another.
-    pub(crate) fn public_key(&self) -> &[u8] {
-        self.0.public_key().as_ref()
+    /// SHA-256 of the public half, which tells one key from another.
+    pub(crate) fn fingerprint(&self) -> [u8; 32] {
+        self.fingerprint
     }
 }
 
@@ -93,10 +101,10 @@ mod tests {
     #[test]
     fn both_encodings_of_a_key_are_read() {
         let pkcs8 = RsaKey::from_pem(&key_pem()).expect("a good key");
-        let der: Pkcs8V1Der<'_> = pkcs8.0.as_der().expect("can be written");
+        let der: Pkcs8V1Der<'_> = pkcs8.pair.as_der().expect("can be written");
         // PKCS#8 of an RSA key ends in the octet string that is PKCS#1; its header has a fixed length.
         let pkcs1 = RsaKey::from_pem(&pem("RSA PRIVATE KEY", &der.as_ref()[26..])).expect("a good key");
-        assert_eq!(pkcs1.public_key(), pkcs8.public_key());
+        assert_eq!(pkcs1.fingerprint(), pkcs8.fingerprint());
         assert_eq!(pkcs1.sign(b"x"), pkcs8.sign(b"x"));
     }
 

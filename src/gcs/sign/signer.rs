@@ -8,8 +8,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest;
-
 use super::{LONGEST_LIFE, RsaKey};
 use crate::gcs;
 use crate::gcs::credentials::{Error, Inner, Kind, Loaded, SIGN_BLOB, sign_blob};
@@ -83,23 +81,19 @@ impl Signer {
         signed.map_err(|error| gcs::Error::Signature(Box::new(error)))
     }
 
-    /// Tells signers with different keys apart, for caches.
+    /// Tells signers of the same account with different keys apart, for caches.
     pub(crate) fn fingerprint(&self) -> [u8; 32] {
-        let bytes = match &self.way {
-            Way::Key { key, .. } => key.public_key(),
-            Way::Impersonated | Way::Metadata => &[],
-            Way::Named(email) => email.as_bytes(),
-        };
-        let mut fingerprint = [0; 32];
-        fingerprint.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
-        fingerprint
+        match &self.way {
+            Way::Key { key, .. } => key.fingerprint(),
+            Way::Impersonated | Way::Metadata | Way::Named(_) => [0; 32],
+        }
     }
 
     async fn account(&self) -> Result<Arc<str>, Error> {
         match (&self.way, &self.loaded.source.kind) {
             (Way::Key { email, .. } | Way::Named(email), _) => Ok(email.clone()),
             (_, Kind::Impersonated(account)) => Ok(account.email.clone()),
-            (_, Kind::MetadataServer(server)) => server.email(&self.inner.control).await,
+            (_, Kind::MetadataServer(server)) => Box::pin(server.email(&self.inner.control)).await,
             _ => Err(Error::Config("this credential has no account to sign as; set sign_as".to_owned())),
         }
     }
