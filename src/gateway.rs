@@ -133,7 +133,9 @@ impl Gateway {
         let (token, name, path) = match Route::parse(head.uri.path()) {
             Route::Health => return Ok(page(&head.method, StatusCode::OK, "ok\n")),
             Route::Readiness => return Ok(self.readiness(&head.method)),
-            Route::Vendor(route) => return self.answer_vendor(route, (head, peer), scope, exchange).await,
+            Route::Vendor(route) => {
+                return Box::pin(self.answer_vendor(route, (head, peer), scope, exchange)).await;
+            }
             Route::Nowhere => (None, "", EncodedPath::EMPTY),
             Route::Media { token, connection, object } => (token, connection, object),
         };
@@ -327,7 +329,8 @@ fn finish(headers: &mut http::HeaderMap, exchange: &Exchange) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
     if let Some(decision) = exchange.decision()
-        && let Ok(value) = HeaderValue::try_from(decision.to_string())
+        && let Ok(value) =
+            HeaderValue::try_from([decision.delivery(), "; reason=", decision.reason().as_str()].concat())
     {
         headers.insert(X_GSGATE_DELIVERY, value);
     }

@@ -38,8 +38,8 @@ struct Inner {
 /// One finished request, as it is counted.
 #[derive(Clone, Copy, Debug)]
 pub struct FinishedRequest<'a> {
-    /// A connection that the configuration has, or `none`: never a name taken from the request unchecked.
-    pub connection: &'a str,
+    /// A connection that the configuration has, if the request got so far: never a name taken from it unchecked.
+    pub connection: Option<&'a Arc<str>>,
     /// `proxy`, `signed-url` or `none`.
     pub delivery: &'static str,
     /// Why it was delivered or refused like this.
@@ -67,7 +67,7 @@ impl Metrics {
 
     /// Counts a request whose answer has ended, one way or another.
     pub fn request(&self, request: &FinishedRequest<'_>) {
-        let connection: Arc<str> = request.connection.into();
+        let connection = request.connection.map_or_else(|| "none".into(), Arc::clone);
         let labels = DeliveryLabels { connection: Arc::clone(&connection), delivery: request.delivery };
         let families = &self.inner.families;
         families.first_byte.get_or_create(&labels).observe(request.to_first_byte.as_secs_f64());
@@ -275,7 +275,7 @@ mod tests {
     fn used() -> Metrics {
         let metrics = Metrics::new();
         metrics.request(&FinishedRequest {
-            connection: "street",
+            connection: Some(&"street".into()),
             delivery: "proxy",
             reason: "cors",
             status: 206,

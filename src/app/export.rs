@@ -164,7 +164,7 @@ impl Service for Public {
             && let Some(export) = self.exports.0.export.load_full()
             && let Some(receiver) = &export.receiver
         {
-            return receiver.handle(request).await.map(Into::into);
+            return Box::pin(receiver.handle(request)).await.map(Into::into);
         }
         self.front.handle(request, peer).await
     }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use moka::future::Cache;
+use moka::sync::Cache;
 
 use crate::object::{Metadata, ObjectName};
 
@@ -19,14 +19,14 @@ const OVERHEAD: usize = 512;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Known {
     /// It exists.
-    Present(Metadata),
+    Present(Arc<Metadata>),
     /// It does not.
     Missing,
 }
 
 #[derive(Clone, Debug)]
 struct Entry {
-    known: Arc<Known>,
+    known: Known,
     since: Instant,
 }
 
@@ -53,25 +53,25 @@ impl MetadataCache {
     }
 
     /// What is known and still fresh at `now`.
-    pub async fn lookup(&self, connection: &Arc<str>, object: &ObjectName, now: Instant) -> Option<Known> {
-        let entry = self.entries.get(&(Arc::clone(connection), object.clone())).await?;
-        let keep = match *entry.known {
+    pub fn lookup(&self, connection: &Arc<str>, object: &ObjectName, now: Instant) -> Option<Known> {
+        let entry = self.entries.get(&(Arc::clone(connection), object.clone()))?;
+        let keep = match entry.known {
             Known::Present(_) => self.present_for,
             Known::Missing => self.missing_for,
         };
         let fresh = now.saturating_duration_since(entry.since) < keep;
-        fresh.then(|| Known::clone(&entry.known))
+        fresh.then_some(entry.known)
     }
 
     /// Remembers what GCS said at `now`.
-    pub async fn insert(&self, connection: &Arc<str>, object: &ObjectName, known: Known, now: Instant) {
-        let entry = Entry { known: Arc::new(known), since: now };
-        self.entries.insert((Arc::clone(connection), object.clone()), entry).await;
+    pub fn insert(&self, connection: &Arc<str>, object: &ObjectName, known: Known, now: Instant) {
+        let entry = Entry { known, since: now };
+        self.entries.insert((Arc::clone(connection), object.clone()), entry);
     }
 
     /// Forgets an object, because it turned out to be another one.
-    pub async fn forget(&self, connection: &Arc<str>, object: &ObjectName) {
-        self.entries.invalidate(&(Arc::clone(connection), object.clone())).await;
+    pub fn forget(&self, connection: &Arc<str>, object: &ObjectName) {
+        self.entries.invalidate(&(Arc::clone(connection), object.clone()));
     }
 }
 
@@ -82,7 +82,7 @@ fn weight((_, object): &Key, known: &Known) -> u32 {
         Known::Present(metadata) => {
             let Metadata {
                 content_type, content_encoding, content_language, content_disposition, cache_control, ..
-            } = metadata;
+            } = &**metadata;
             let texts = [content_type, content_encoding, content_language, content_disposition, cache_control];
             texts.into_iter().flatten().map(String::len).sum()
         }
@@ -94,20 +94,20 @@ fn weight((_, object): &Key, known: &Known) -> u32 {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn freshness_is_decided_by_the_time_that_is_passed_in() {
+    #[test]
+    fn freshness_is_decided_by_the_time_that_is_passed_in() {
         let cache = MetadataCache::new(Duration::from_mins(1), Duration::from_secs(5));
         let connection: Arc<str> = "street".into();
         let object = ObjectName::new("a").expect("legal");
         let then = Instant::now();
         let missing = || Known::Missing;
-        cache.insert(&connection, &object, missing(), then).await;
+        cache.insert(&connection, &object, missing(), then);
         let after = |seconds| then + Duration::from_secs(seconds);
-        assert_eq!(cache.lookup(&connection, &object, after(4)).await, Some(missing()));
-        assert_eq!(cache.lookup(&connection, &object, after(5)).await, None);
+        assert_eq!(cache.lookup(&connection, &object, after(4)), Some(missing()));
+        assert_eq!(cache.lookup(&connection, &object, after(5)), None);
         let other: Arc<str> = "other".into();
-        assert_eq!(cache.lookup(&other, &object, then).await, None, "connections share nothing");
-        cache.forget(&connection, &object).await;
-        assert_eq!(cache.lookup(&connection, &object, then).await, None);
+        assert_eq!(cache.lookup(&other, &object, then), None, "connections share nothing");
+        cache.forget(&connection, &object);
+        assert_eq!(cache.lookup(&connection, &object, then), None);
     }
 }

@@ -145,8 +145,8 @@ impl SignedUrls {
             url.set_sensitive(true);
             Ok(SignedUrl { url, expires_at })
         };
-        let signed = self.urls.try_get_with(key, signing).await;
-        signed.map_err(|error| gcs::Error::Signature(gcs::Error::shared_cause(&error)))
+        let url = self.urls.try_get_with(key, signing).await;
+        url.map_err(|error| gcs::Error::Signature(gcs::Error::shared_cause(&error)))
     }
 }
 

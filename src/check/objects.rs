@@ -126,7 +126,7 @@ impl Probe {
         if let Some(frame) = read.body.frame().await {
             frame?;
         }
-        let kind = read.metadata.content_type.unwrap_or_else(|| "no content type".to_owned());
+        let kind = read.metadata.content_type.as_deref().unwrap_or("no content type");
         let form = if read.form == Form::Decompressed { ", decompressed by GCS" } else { "" };
         Ok(format!("{kind}, {} bytes{form}", read.metadata.size))
     }

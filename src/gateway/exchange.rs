@@ -119,7 +119,7 @@ impl Exchange {
 
     /// The client was admitted to a connection that the configuration has.
     pub fn admitted_to(&mut self, connection: &Arc<str>) {
-        self.event.connection = Some(connection.to_string());
+        self.event.connection = Some(Arc::clone(connection));
     }
 
     /// The client may read: the audit log shall tell who that is, as far as it was verified.
@@ -241,7 +241,7 @@ impl Drop for Exchange {
         self.event.to_end = to_end;
         self.event.to_first_byte = self.to_head.unwrap_or(to_end);
         self.metrics.request(&FinishedRequest {
-            connection: self.event.connection.as_deref().unwrap_or("none"),
+            connection: self.event.connection.as_ref(),
             delivery: self.event.delivery,
             reason: self.event.reason,
             status: self.event.status,

@@ -82,10 +82,10 @@ impl Representation<'_> {
     fn describe_content(&self, headers: &mut HeaderMap) {
         let metadata = self.metadata;
         let content_type = content_type(self.object, metadata);
-        if is_active(&content_type) {
+        if is_active(content_type) {
             headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
         }
-        insert(headers, CONTENT_TYPE, &content_type);
+        insert(headers, CONTENT_TYPE, content_type);
         if !self.is_decompressed() {
             insert_stored(headers, CONTENT_ENCODING, metadata.content_encoding.as_deref());
         }
@@ -116,19 +116,21 @@ fn insert_stored(headers: &mut HeaderMap, name: HeaderName, value: Option<&str>)
 }
 
 /// The stored type, or one guessed from the name's extension where the stored one says nothing.
-pub fn content_type(object: &ObjectName, metadata: &Metadata) -> String {
+pub fn content_type<'a>(object: &ObjectName, metadata: &'a Metadata) -> &'a str {
     let stored = metadata.content_type.as_deref().unwrap_or_default().trim();
     let legal = HeaderValue::from_bytes(stored.as_bytes()).is_ok();
-    let says_nothing = matches!(essence(stored).as_str(), "" | "application/octet-stream" | "binary/octet-stream");
+    let essence = essence(stored);
+    let says_nothing =
+        ["", "application/octet-stream", "binary/octet-stream"].iter().any(|none| essence.eq_ignore_ascii_case(none));
     if legal && !says_nothing {
-        return stored.to_owned();
+        return stored;
     }
     let guess = object.extension().and_then(|extension| mime_guess::from_ext(extension).first_raw());
-    guess.unwrap_or("application/octet-stream").to_owned()
+    guess.unwrap_or("application/octet-stream")
 }
 
-fn essence(content_type: &str) -> String {
-    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+fn essence(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
 }
 
 /// Types that a browser may run scripts of, or that a plug-in may.
@@ -137,6 +139,7 @@ fn essence(content_type: &str) -> String {
 /// (<https://fetch.spec.whatwg.org/#content-type-header>), so any of them counts.
 pub fn is_active(content_type: &str) -> bool {
     content_type.split(',').map(essence).any(|essence| {
+        let essence = essence.to_ascii_lowercase();
         matches!(essence.as_str(), "text/html" | "text/xml" | "application/xml" | "application/pdf" | "text/xsl")
             || essence.ends_with("+xml")
             || essence.starts_with("multipart/")
@@ -154,8 +157,14 @@ fn cache_control(metadata: &Metadata, connection: &Connection) -> HeaderValue {
 
 /// `x-goog-hash` as GCS writes it: CRC32C big-endian, then MD5.
 fn hash(metadata: &Metadata) -> Option<String> {
-    let crc32c = metadata.crc32c.map(|sum| format!("crc32c={}", BASE64.encode(sum.to_be_bytes())));
-    let md5 = metadata.md5.map(|sum| format!("md5={}", BASE64.encode(sum)));
-    let parts: Vec<String> = crc32c.into_iter().chain(md5).collect();
-    (!parts.is_empty()).then(|| parts.join(","))
+    let mut hash = String::new();
+    if let Some(sum) = metadata.crc32c {
+        hash.push_str("crc32c=");
+        BASE64.encode_string(sum.to_be_bytes(), &mut hash);
+    }
+    if let Some(sum) = metadata.md5 {
+        hash.push_str(if hash.is_empty() { "md5=" } else { ",md5=" });
+        BASE64.encode_string(sum, &mut hash);
+    }
+    (!hash.is_empty()).then_some(hash)
 }

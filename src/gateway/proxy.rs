@@ -4,6 +4,8 @@
 //! Conditions are decided on metadata first, fetched or cached; what is then read is pinned to that generation.
 //! Nothing is ever mixed of two versions: what turns out to be outdated is looked at once more.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, Response, StatusCode};
 
 use super::access::Admitted;
@@ -37,7 +39,7 @@ pub(super) async fn deliver(
     exchange: &mut Exchange,
     decide: impl Fn(u64) -> Decision,
 ) -> Result<Opened, Rejection> {
-    let cached = source.cache.lookup(&source.connection.label, source.object, exchange.started()).await;
+    let cached = source.cache.lookup(&source.connection.label, source.object, exchange.started());
     exchange.cached(if cached.is_some() { "hit" } else { "miss" });
     let knowledge = match cached {
         Some(Known::Missing) => return Err(gcs::Error::NotFound { message: "remembered".to_owned() }.into()),
@@ -58,9 +60,9 @@ pub(super) async fn deliver(
             if matches!(knowledge, Knowledge::Remembered(_)) {
                 exchange.cached("stale");
             }
-            source.cache.forget(&source.connection.label, source.object).await;
+            source.cache.forget(&source.connection.label, source.object);
             let metadata = source.stat().await?;
-            attempt(source, fetch, exchange, &decide, Some(&metadata)).await
+            Box::pin(attempt(source, fetch, exchange, &decide, Some(&metadata))).await
         }
         outcome => outcome,
     }
@@ -69,12 +71,12 @@ pub(super) async fn deliver(
 /// What is known of an object before it is read.
 enum Knowledge {
     Nothing,
-    Remembered(Metadata),
-    Asked(Metadata),
+    Remembered(Arc<Metadata>),
+    Asked(Arc<Metadata>),
 }
 
 impl Knowledge {
-    fn metadata(&self) -> Option<&Metadata> {
+    fn metadata(&self) -> Option<&Arc<Metadata>> {
         match self {
             Self::Nothing => None,
             Self::Remembered(metadata) | Self::Asked(metadata) => Some(metadata),
@@ -100,7 +102,7 @@ async fn attempt(
     fetch: &Fetch,
     exchange: &mut Exchange,
     decide: impl Fn(u64) -> Decision,
-    known: Option<&Metadata>,
+    known: Option<&Arc<Metadata>>,
 ) -> Result<Opened, Rejection> {
     let plan = match known {
         None => Plan { range: fetch.range, pinned: None },
@@ -180,7 +182,7 @@ async fn answer(source: Source<'_>, fetch: &Fetch, supply: Supply) -> Result<Res
     let of_no_use = supply.part.is_some() && source.representation(fetch, &supply.metadata).is_decompressed();
     let supply = if of_no_use {
         // Only the answer told that this is gzip for a client that wants none; a range of it cannot be decompressed.
-        source.open(Plan { range: None, pinned: None }).await?.into()
+        Box::pin(source.open(Plan { range: None, pinned: None })).await?.into()
     } else {
         supply
     };

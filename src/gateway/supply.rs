@@ -88,7 +88,7 @@ impl Content {
 impl From<Read> for Supply {
     fn from(read: Read) -> Self {
         let Read { metadata, part, form, body } = read;
-        Self { metadata: Arc::new(metadata), part, form, bytes: Content::Read(Box::new(body)) }
+        Self { metadata, part, form, bytes: Content::Read(body) }
     }
 }
 
@@ -129,14 +129,14 @@ impl<'a> Source<'a> {
         Place::new(self.connection.scope, self.object)
     }
 
-    pub(super) async fn stat(self) -> Result<Metadata, Rejection> {
+    pub(super) async fn stat(self) -> Result<Arc<Metadata>, Rejection> {
         let request = StatRequest {
             bucket: self.connection.config.uri.bucket.clone(),
             object: self.object.clone(),
             project: self.connection.project().cloned(),
         };
-        let outcome = self.client.stat(&self.connection.credential, request).await;
-        self.remember(outcome.as_ref()).await;
+        let outcome = self.client.stat(&self.connection.credential, request).await.map(Arc::new);
+        self.remember(outcome.as_ref());
         Ok(outcome?)
     }
 
@@ -145,13 +145,13 @@ impl<'a> Source<'a> {
         self,
         fetch: &Fetch,
         plan: Plan,
-        known: Option<&Metadata>,
+        known: Option<&Arc<Metadata>>,
         exchange: &mut Exchange,
     ) -> Result<Supply, Rejection> {
         if let Some(kept) = known.and_then(|known| self.objects.kept(self.place(), known.generation)) {
             exchange.supplied("hit");
             // What is known of it may be newer than what is kept of it: the same bytes under another type, say.
-            let metadata = known.map_or(kept.metadata, |known| Arc::new(known.clone()));
+            let metadata = known.map_or(kept.metadata, Arc::clone);
             return self.part_of(fetch, plan, metadata, |span| Content::Kept(slice(&kept.bytes, span)));
         }
         if self.is_for_all(plan, known)
@@ -171,7 +171,7 @@ impl<'a> Source<'a> {
     }
 
     /// Whether the whole object is to be read, for whoever asks.
-    fn is_for_all(self, plan: Plan, known: Option<&Metadata>) -> bool {
+    fn is_for_all(self, plan: Plan, known: Option<&Arc<Metadata>>) -> bool {
         match (known, plan.range) {
             (None, range) => range.is_none(),
             (Some(known), None) => self.objects.takes(known),
@@ -187,10 +187,10 @@ impl<'a> Source<'a> {
         self,
         fetch: &Fetch,
         plan: Plan,
-        known: Option<&Metadata>,
+        known: Option<&Arc<Metadata>>,
         exchange: &mut Exchange,
     ) -> Result<Option<Supply>, Rejection> {
-        let found = self.objects.fetch(self.place(), known, || self.wanted());
+        let found = self.objects.fetch(self.place(), known.map(Arc::as_ref), || self.wanted());
         let mut reader = match found {
             None => return Ok(None),
             Some(Found::Kept(kept)) => {
@@ -222,12 +222,12 @@ impl<'a> Source<'a> {
     async fn stretched(
         self,
         plan: Plan,
-        known: &Metadata,
+        known: &Arc<Metadata>,
         exchange: &mut Exchange,
     ) -> Result<Option<Supply>, Rejection> {
         let span = plan.range.and_then(|range| range.resolve(known.size)).filter(|span| span.len() < known.size);
         let Some(span) = span else { return Ok(None) };
-        let metadata = Arc::new(known.clone());
+        let metadata = Arc::clone(known);
         let Some(mut stretch) = self.objects.stretch(self.place(), &metadata, span, || self.wanted()) else {
             return Ok(None);
         };
@@ -265,7 +265,7 @@ impl<'a> Source<'a> {
     /// Opens the object, which must still be the version that the plan was made for.
     pub(super) async fn open(self, plan: Plan) -> Result<Read, Rejection> {
         let outcome = self.client.read(&self.connection.credential, self.request(plan)).await;
-        self.remember(outcome.as_ref().map(|read| &read.metadata)).await;
+        self.remember(outcome.as_ref().map(|read| &read.metadata));
         let read = outcome?;
         plan.fits(&read.metadata)?;
         Ok(read)
@@ -282,13 +282,13 @@ impl<'a> Source<'a> {
         }
     }
 
-    async fn remember(self, outcome: Result<&Metadata, &gcs::Error>) {
+    fn remember(self, outcome: Result<&Arc<Metadata>, &gcs::Error>) {
         let known = match outcome {
-            Ok(metadata) => Known::Present(metadata.clone()),
+            Ok(metadata) => Known::Present(Arc::clone(metadata)),
             Err(gcs::Error::NotFound { .. }) => Known::Missing,
             Err(_) => return,
         };
-        self.cache.insert(&self.connection.label, self.object, known, Instant::now()).await;
+        self.cache.insert(&self.connection.label, self.object, known, Instant::now());
     }
 }
 

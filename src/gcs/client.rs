@@ -79,13 +79,13 @@ pub struct StatRequest {
 #[derive(Debug)]
 pub struct Read {
     /// The object's metadata, from the same answer.
-    pub metadata: Metadata,
+    pub metadata: Arc<Metadata>,
     /// Which part the body is; `None`: the whole, which may come although a part was asked for.
     pub part: Option<ContentRange>,
     /// Whether the body's bytes are the stored ones.
     pub form: Form,
     /// The bytes.
-    pub body: ReadBody,
+    pub body: Box<ReadBody>,
 }
 
 impl Client {
@@ -107,11 +107,11 @@ impl Client {
         let ReadRequest { bucket, object, range, generation, project, subject } = request;
         let target = Target { bucket, object, project, subject };
         let call = Call::media(&upstream.endpoint, &target, range, generation);
-        let (answer, incoming) = upstream.send(credential, &call, deadline).await?.into_parts();
+        let answer = upstream.send(credential, &call, deadline).await?;
         let head = Head::read(&answer, range)?;
-        let (metadata, part, form) = (head.metadata.clone(), head.part, head.form);
+        let (metadata, part, form) = (Arc::clone(&head.metadata), head.part, head.form);
         let origin = body::Origin { upstream: Arc::clone(upstream), credential: credential.clone(), target, head };
-        Ok(Read { metadata, part, form, body: ReadBody::new(origin, incoming, place) })
+        Ok(Read { metadata, part, form, body: Box::new(ReadBody::new(origin, answer.body, place)) })
     }
 
     /// Reads an object's metadata.
@@ -142,10 +142,10 @@ impl Client {
         let mut history = upstream.begin();
         loop {
             let answer = upstream.send_on(&mut history, credential, call, deadline).await?;
-            if answer.status() != StatusCode::OK {
-                return Err(Error::Protocol(format!("unexpected status {}", answer.status().as_u16())));
+            if answer.status != StatusCode::OK {
+                return Err(Error::Protocol(format!("unexpected status {}", answer.status.as_u16())));
             }
-            let body = Limited::new(answer.into_body(), longest).collect();
+            let body = Limited::new(answer.body, longest).collect();
             // It is small: silence in it is no other than silence in an object's bytes.
             let outcome = match timeout_at(deadline.min(Instant::now() + upstream.stall_timeout), body).await {
                 Ok(Ok(json)) => read(&json.to_bytes()),

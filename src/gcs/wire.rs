@@ -10,6 +10,7 @@ mod buffers;
 mod chunked;
 mod connect;
 mod connection;
+mod fields;
 mod handshake;
 mod head;
 mod incoming;
@@ -21,7 +22,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Request;
 use http_body::Body;
 
 use self::connect::Connector;
@@ -30,6 +31,7 @@ use self::pool::Pools;
 use super::Config;
 
 pub use self::connect::{ConnectorError, client_tls};
+pub(super) use self::fields::{Answer, Fields};
 pub(super) use self::incoming::Incoming;
 
 /// Idle connections that each runtime keeps.
@@ -72,7 +74,7 @@ impl Http {
     /// Sends a request once, and reads the head of its answer.
     ///
     /// Requests to another authority than the endpoint's get a connection to themselves.
-    pub(super) async fn request<B>(&self, request: Request<B>) -> Result<Response<Incoming>, Error>
+    pub(super) async fn request<B>(&self, request: Request<B>) -> Result<Answer<Incoming>, Error>
     where
         B: Body<Data = Bytes, Error: Into<super::Source>> + Unpin,
     {
@@ -81,7 +83,8 @@ impl Http {
         let idle = pool.as_ref().and_then(|pool| pool.take());
         let mut connection = match idle {
             Some(connection) => connection,
-            None => self.connect(&head.uri, pool.clone()).await?,
+            // Rare, and large enough to weigh on every request.
+            None => Box::pin(self.connect(&head.uri, pool.clone())).await?,
         };
         let worn = connection.is_worn();
         let broken = |source| Error::Broken { source, worn };
@@ -91,7 +94,7 @@ impl Http {
             Err(Unsent::Link(error)) => Some(error),
             Err(Unsent::Source(source)) => return Err(broken(io::Error::other(source))),
         };
-        let (parts, framing) = match (connection.answer(&head.method).await, cut) {
+        let (status, fields, framing) = match (connection.answer(&head.method).await, cut) {
             (Ok(answer), None) => answer,
             (Ok(answer), Some(_)) => {
                 connection.retire();
@@ -103,7 +106,7 @@ impl Http {
                 return Err(broken(error));
             }
         };
-        Ok(Response::from_parts(parts, Incoming::new(connection, framing)))
+        Ok(Answer { status, fields, body: Incoming::new(connection, framing) })
     }
 
     async fn connect(&self, uri: &http::Uri, pool: Option<Arc<pool::Pool>>) -> Result<Box<Connection>, Error> {

@@ -291,7 +291,7 @@ impl Storage {
                     gcs::Error::Changed if version.is_some() => Refusal::NoVersion,
                     error => Refusal::from(error),
                 })?;
-                call.gateway.metadata.forget(&place.api.label, object).await;
+                call.gateway.metadata.forget(&place.api.label, object);
                 Ok(call::empty(StatusCode::NO_CONTENT))
             }
             (Operation::Upload(bucket), _) => self.upload(call, (bucket, query), &caller, body).await,

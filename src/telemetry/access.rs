@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::telemetry::{RequestId, Trace};
@@ -45,7 +46,7 @@ pub struct AccessEvent {
     /// The status sent.
     pub status: u16,
     /// The connection, if the request reached one.
-    pub connection: Option<String>,
+    pub connection: Option<Arc<str>>,
     /// The object's name in the bucket.
     pub object: Option<String>,
     /// The generation delivered.
@@ -124,8 +125,10 @@ impl Outcome {
 ///
 /// A link stands in the first segment, but URLs are joined badly, and proxies put segments in front.
 fn without_link(path: &str) -> Cow<'_, str> {
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    if !path.split('/').any(|segment| mark(segment).is_some()) {
+    let end = path.bytes().position(|byte| matches!(byte, b'?' | b'#'));
+    let path = end.map_or(path, |end| &path[..end]);
+    let may_be_marked = path.bytes().any(|byte| matches!(byte, b'~' | b'%'));
+    if !may_be_marked || !path.split('/').any(|segment| mark(segment).is_some()) {
         return Cow::Borrowed(path);
     }
     let segments: Vec<_> = path

@@ -113,7 +113,9 @@ impl Visit for Fields {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.write(field, format_args!("{value}"));
+        let start = self.texts.len();
+        self.texts.push_str(value);
+        self.put(field, Value::Text(start..self.texts.len()));
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {

@@ -55,13 +55,13 @@ impl Fill {
         let reading = self.wanted.client.read(&self.wanted.credential, self.wanted.request.clone());
         let Some(outcome) = self.unless_abandoned(reading).await else { return };
         let known = match &outcome {
-            Ok(read) => Some(Known::Present(read.metadata.clone())),
+            Ok(read) => Some(Known::Present(Arc::clone(&read.metadata))),
             Err(Error::NotFound { .. }) => Some(Known::Missing),
             Err(_) => None,
         };
         if let Some(known) = known {
             let Wanted { metadata, label, request, .. } = &self.wanted;
-            metadata.insert(label, &request.object, known, Instant::now()).await;
+            metadata.insert(label, &request.object, known, Instant::now());
         }
         match outcome {
             Ok(read) => self.take(read).await,
@@ -85,7 +85,7 @@ impl Fill {
     }
 
     async fn take(&self, read: Read) {
-        let metadata = Arc::new(read.metadata.clone());
+        let metadata = Arc::clone(&read.metadata);
         let whole = read.part.is_none() && read.form == Form::Stored;
         let room = (whole && self.store.takes(&metadata)).then(|| self.store.room_for(metadata.size)).flatten();
         match room {
@@ -99,7 +99,12 @@ impl Fill {
         }
     }
 
-    async fn pump(&self, metadata: Arc<Metadata>, mut body: ReadBody, room: OwnedSemaphorePermit) -> Result<(), Error> {
+    async fn pump(
+        &self,
+        metadata: Arc<Metadata>,
+        mut body: Box<ReadBody>,
+        room: OwnedSemaphorePermit,
+    ) -> Result<(), Error> {
         loop {
             let next = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
             match self.unless_abandoned(next).await {

@@ -95,7 +95,7 @@ impl Stretch {
                     if !fits || read.metadata.generation != *generation {
                         return Poll::Ready(Some(Err(Error::Changed)));
                     }
-                    self.rest = Rest::Flowing(Box::new(read.body));
+                    self.rest = Rest::Flowing(read.body);
                 }
                 Rest::Flowing(body) => {
                     let frame = ready!(Pin::new(body.as_mut()).poll_frame(cx));

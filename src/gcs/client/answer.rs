@@ -4,15 +4,14 @@
 //! malformed, or a part that was not asked for, is an error.
 //! Follows <https://cloud.google.com/storage/docs/json_api/v1/objects/get> and <https://cloud.google.com/storage/docs/transcoding>.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use http::header::{
-    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_TYPE, HeaderMap, LAST_MODIFIED, TRANSFER_ENCODING, WARNING,
-};
-use http::{StatusCode, response};
+use http::StatusCode;
 
 use crate::gcs::Error;
+use crate::gcs::wire::{Answer, Fields};
 use crate::object::{ByteRange, ContentRange, Generation, Metadata, Metageneration};
 
 /// How the bytes of a body relate to the stored ones.
@@ -28,15 +27,15 @@ pub enum Form {
 /// What the head of a good answer says.
 #[derive(Debug)]
 pub(super) struct Head {
-    pub(super) metadata: Metadata,
+    pub(super) metadata: Arc<Metadata>,
     pub(super) part: Option<ContentRange>,
     pub(super) form: Form,
 }
 
 impl Head {
     /// Reads the head of a 200 or 206 to a request for `asked`.
-    pub(super) fn read(answer: &response::Parts, asked: Option<ByteRange>) -> Result<Self, Error> {
-        let headers = &answer.headers;
+    pub(super) fn read<B>(answer: &Answer<B>, asked: Option<ByteRange>) -> Result<Self, Error> {
+        let headers = &answer.fields;
         let part = match (answer.status, asked) {
             (StatusCode::OK, _) => None,
             (StatusCode::PARTIAL_CONTENT, Some(asked)) => Some(part(headers, asked)?),
@@ -50,7 +49,7 @@ impl Head {
             (None, Form::Decompressed) => decompressed_size(headers)?,
             (Some(_), Form::Decompressed) => return Err(nonsense("a part of a decompressed object")),
         };
-        Ok(Self { metadata: metadata(headers, size, form)?, part, form })
+        Ok(Self { metadata: Arc::new(metadata(headers, size, form)?), part, form })
     }
 
     /// How many bytes the body has, if that can be known.
@@ -65,32 +64,32 @@ impl Head {
 
 /// The `Content-Range` of a 206, if it is what `asked` selects. A body that is announced shorter will be found to end
 /// early, as any other.
-fn part(headers: &HeaderMap, asked: ByteRange) -> Result<ContentRange, Error> {
-    let value = text(headers, CONTENT_RANGE.as_str()).ok_or_else(|| nonsense("206 without Content-Range"))?;
+fn part(headers: &Fields, asked: ByteRange) -> Result<ContentRange, Error> {
+    let value = text(headers, "content-range").ok_or_else(|| nonsense("206 without Content-Range"))?;
     let part = ContentRange::parse(&value).ok_or_else(|| nonsense("unreadable Content-Range"))?;
     if asked.resolve(part.total) != Some(part.span) {
         return Err(nonsense(format!("asked for {asked}, got {part}")));
     }
-    match number(headers, CONTENT_LENGTH.as_str())? {
+    match number(headers, "content-length")? {
         Some(length) if length > part.span.len() => Err(nonsense(format!("{part} with {length} bytes"))),
         _ => Ok(part),
     }
 }
 
-fn form(headers: &HeaderMap) -> Form {
+fn form(headers: &Fields) -> Form {
     let marked =
-        |name: &str, is: fn(&str) -> bool| headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).any(is);
+        |name, is: fn(&str) -> bool| headers.all(name).filter_map(|value| std::str::from_utf8(value).ok()).any(is);
     let gunzipped = marked("x-guploader-response-body-transformations", |value| value.contains("gunzipped"))
-        || marked(WARNING.as_str(), |value| value.trim_start().starts_with("214"));
+        || marked("warning", |value| value.trim_start().starts_with("214"));
     let gzip = |name| text(headers, name).is_some_and(|encoding| encoding.eq_ignore_ascii_case("gzip"));
-    let unmarked = gzip("x-goog-stored-content-encoding") && !headers.contains_key(CONTENT_ENCODING);
+    let unmarked = gzip("x-goog-stored-content-encoding") && !headers.has("content-encoding");
     if gunzipped || unmarked { Form::Decompressed } else { Form::Stored }
 }
 
 /// The size of an object that is sent whole as stored. A body that is announced shorter will be found to end early, as
 /// any other.
-fn whole_size(headers: &HeaderMap) -> Result<u64, Error> {
-    match (number(headers, CONTENT_LENGTH.as_str())?, number(headers, "x-goog-stored-content-length")?) {
+fn whole_size(headers: &Fields) -> Result<u64, Error> {
+    match (number(headers, "content-length")?, number(headers, "x-goog-stored-content-length")?) {
         (Some(sent), Some(stored)) if sent > stored => Err(nonsense(format!("{sent} bytes of an object of {stored}"))),
         (_, Some(size)) | (Some(size), None) => Ok(size),
         (None, None) => Err(nonsense("no length")),
@@ -99,17 +98,17 @@ fn whole_size(headers: &HeaderMap) -> Result<u64, Error> {
 
 /// The stored size of an object that is sent decompressed. Its body must end with a mark: without a length or chunks, a
 /// broken connection would look like the end.
-fn decompressed_size(headers: &HeaderMap) -> Result<u64, Error> {
-    let chunked = text(headers, TRANSFER_ENCODING.as_str()).is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
-    if !chunked && !headers.contains_key(CONTENT_LENGTH) {
+fn decompressed_size(headers: &Fields) -> Result<u64, Error> {
+    let chunked = text(headers, "transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
+    if !chunked && !headers.has("content-length") {
         return Err(nonsense("a decompressed body that only the connection's end would end"));
     }
     number(headers, "x-goog-stored-content-length")?.ok_or_else(|| nonsense("no stored length"))
 }
 
-fn metadata(headers: &HeaderMap, size: u64, form: Form) -> Result<Metadata, Error> {
+fn metadata(headers: &Fields, size: u64, form: Form) -> Result<Metadata, Error> {
     let version = |name| number(headers, name)?.ok_or_else(|| nonsense(format!("no {name}")));
-    let sent_encoding = text(headers, CONTENT_ENCODING.as_str());
+    let sent_encoding = text(headers, "content-encoding");
     let stored_encoding = text(headers, "x-goog-stored-content-encoding").filter(|encoding| encoding != "identity");
     let content_encoding = match form {
         Form::Stored => sent_encoding,
@@ -120,12 +119,12 @@ fn metadata(headers: &HeaderMap, size: u64, form: Form) -> Result<Metadata, Erro
         generation: Generation(version("x-goog-generation")?),
         metageneration: Metageneration(version("x-goog-metageneration")?),
         size,
-        content_type: text(headers, CONTENT_TYPE.as_str()),
+        content_type: text(headers, "content-type"),
         content_encoding,
-        content_language: text(headers, CONTENT_LANGUAGE.as_str()),
-        content_disposition: text(headers, CONTENT_DISPOSITION.as_str()),
-        cache_control: text(headers, CACHE_CONTROL.as_str()),
-        last_modified: text(headers, LAST_MODIFIED.as_str()).and_then(|date| httpdate::parse_http_date(&date).ok()),
+        content_language: text(headers, "content-language"),
+        content_disposition: text(headers, "content-disposition"),
+        cache_control: text(headers, "cache-control"),
+        last_modified: headers.text("last-modified").and_then(|date| httpdate::parse_http_date(date).ok()),
         crc32c: hashes.crc32c,
         md5: hashes.md5,
     })
@@ -140,10 +139,10 @@ struct Hashes {
 
 impl Hashes {
     /// Reads one header or several; unknown algorithms are passed over, malformed sums are not.
-    fn read(headers: &HeaderMap) -> Result<Self, Error> {
+    fn read(headers: &Fields) -> Result<Self, Error> {
         let mut hashes = Self::default();
-        for value in headers.get_all("x-goog-hash") {
-            let value = value.to_str().map_err(|_| nonsense("unreadable x-goog-hash"))?;
+        for value in headers.all("x-goog-hash") {
+            let value = std::str::from_utf8(value).map_err(|_| nonsense("unreadable x-goog-hash"))?;
             for hash in value.split(',').map(str::trim) {
                 match hash.split_once('=') {
                     Some(("crc32c", sum)) => hashes.crc32c = Some(crc32c(sum)?),
@@ -176,12 +175,12 @@ pub(super) fn decimal(text: &str) -> Option<u64> {
 }
 
 /// A header that is a number, or absent; anything else is an error.
-fn number(headers: &HeaderMap, name: &str) -> Result<Option<u64>, Error> {
-    let mut values = headers.get_all(name).iter();
+fn number(headers: &Fields, name: &'static str) -> Result<Option<u64>, Error> {
+    let mut values = headers.all(name);
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
         (Some(value), None) => {
-            let number = value.to_str().ok().and_then(decimal);
+            let number = std::str::from_utf8(value).ok().and_then(decimal);
             number.map(Some).ok_or_else(|| nonsense(format!("{name} is not a number")))
         }
         (Some(_), Some(_)) => Err(nonsense(format!("{name} occurs twice"))),
@@ -189,9 +188,11 @@ fn number(headers: &HeaderMap, name: &str) -> Result<Option<u64>, Error> {
 }
 
 /// A header as text; empty counts as absent.
-fn text(headers: &HeaderMap, name: &str) -> Option<String> {
-    let value = headers.get(name)?.as_bytes();
-    (!value.is_empty()).then(|| String::from_utf8_lossy(value).into_owned())
+fn text(headers: &Fields, name: &'static str) -> Option<String> {
+    let value = headers.get(name)?;
+    let text =
+        || std::str::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value).into_owned(), str::to_owned);
+    (!value.is_empty()).then(text)
 }
 
 fn nonsense(what: impl Into<String>) -> Error {
@@ -215,12 +216,10 @@ mod tests {
 
     /// `WHOLE` with some headers put in place of those of the same name; an empty value takes one away.
     fn head(status: u16, changes: &[(&str, &str)], asked: Option<ByteRange>) -> Result<Head, Error> {
-        let mut answer = http::Response::builder().status(status);
+        let status = StatusCode::from_u16(status).expect("a legal status");
         let kept = WHOLE.iter().filter(|(name, _)| !changes.iter().any(|(changed, _)| changed == name));
-        for (name, value) in kept.chain(changes.iter().filter(|(_, value)| !value.is_empty())) {
-            answer = answer.header(*name, *value);
-        }
-        Head::read(&answer.body(()).expect("legal headers").into_parts().0, asked)
+        let fields = kept.chain(changes.iter().filter(|(_, value)| !value.is_empty())).copied().collect();
+        Head::read(&Answer { status, fields, body: () }, asked)
     }
 
     #[test]

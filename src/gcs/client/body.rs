@@ -182,10 +182,9 @@ impl Origin {
         let generation = Some(self.head.metadata.generation);
         let call = Call::media(&upstream.endpoint, &self.target, range, generation).named("resume");
         let answer = upstream.send(&self.credential, &call, upstream.deadline()).await?;
-        let (answer, incoming) = answer.into_parts();
         let again = Head::read(&answer, range)?;
         self.is_continued_by(&again, range)?;
-        Ok(incoming)
+        Ok(answer.body)
     }
 
     /// The range that is missing; `None` if it is the whole object.

@@ -7,7 +7,6 @@
 use std::time::{Duration, SystemTime};
 
 use http::Uri;
-use http::header::DATE;
 use serde::Deserialize;
 use tokio::time::timeout_at;
 
@@ -86,7 +85,7 @@ impl Client {
         let call = Call::bucket("time", &upstream.endpoint, (bucket, None), "?fields=name");
         let asked = tokio::time::Instant::now();
         let answer = upstream.ask(&call, upstream.deadline()).await?;
-        let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok());
+        let date = answer.fields.text("date");
         let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
         let date = date.ok_or_else(|| Error::Protocol("an answer without a date".to_owned()))?;
         Ok((date, asked.elapsed()))
@@ -102,7 +101,7 @@ impl Client {
         }
         let answer = upstream.ask(&Call::signed(uri), deadline).await?;
         let Some(refusal) = Refusal::of(&answer, SystemTime::now()) else { return Ok(()) };
-        let message = timeout_at(deadline, refusal::message(answer.into_body())).await.unwrap_or_default();
+        let message = timeout_at(deadline, refusal::message(answer.body)).await.unwrap_or_default();
         Err(refusal.error(None, message))
     }
 

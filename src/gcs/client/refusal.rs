@@ -7,13 +7,13 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{CONTENT_RANGE, HeaderMap, RETRY_AFTER};
-use http::{Response, StatusCode};
+use http::StatusCode;
 use http_body::Body;
 use http_body_util::BodyExt;
 use serde::Deserialize;
 
 use crate::gcs::Error;
+use crate::gcs::wire::{Answer, Fields};
 use crate::object::{ContentRange, Generation};
 
 /// As much of an error's body is read.
@@ -30,10 +30,13 @@ pub(super) struct Refusal {
 
 impl Refusal {
     /// `None` for 2xx: no refusal.
-    pub(super) fn of<B>(answer: &Response<B>, now: SystemTime) -> Option<Self> {
-        let headers = answer.headers();
-        let status = answer.status();
-        (!status.is_success()).then(|| Self { status, retry_after: retry_after(headers, now), size: size(headers) })
+    pub(super) fn of<B>(answer: &Answer<B>, now: SystemTime) -> Option<Self> {
+        let Answer { status, fields, .. } = answer;
+        (!status.is_success()).then(|| Self {
+            status: *status,
+            retry_after: retry_after(fields, now),
+            size: size(fields),
+        })
     }
 
     /// The error, with GCS's text. `generation` is the one that was asked for.
@@ -94,8 +97,8 @@ fn one_line(body: &[u8]) -> String {
 }
 
 /// Seconds, or a date that is turned into the time left until then.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+fn retry_after(fields: &Fields, now: SystemTime) -> Option<Duration> {
+    let value = fields.text("retry-after")?.trim();
     if let Some(seconds) = super::answer::decimal(value) {
         return Some(Duration::from_secs(seconds));
     }
@@ -103,8 +106,8 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(date.duration_since(now).unwrap_or_default())
 }
 
-fn size(headers: &HeaderMap) -> Option<u64> {
-    ContentRange::parse_unsatisfied(headers.get(CONTENT_RANGE)?.to_str().ok()?)
+fn size(fields: &Fields) -> Option<u64> {
+    ContentRange::parse_unsatisfied(fields.text("content-range")?)
 }
 
 #[cfg(test)]
@@ -116,11 +119,8 @@ mod tests {
     use super::*;
 
     fn refused(status: u16, headers: &[(&str, &str)], pinned: bool) -> Error {
-        let mut answer = Response::builder().status(status);
-        for (name, value) in headers {
-            answer = answer.header(*name, *value);
-        }
-        let answer = answer.body(()).expect("legal headers");
+        let status = StatusCode::from_u16(status).expect("a legal status");
+        let answer = Answer { status, fields: headers.iter().copied().collect(), body: () };
         let refusal = Refusal::of(&answer, UNIX_EPOCH).expect("no success");
         refusal.error(pinned.then_some(Generation(1)), "why".to_owned())
     }

@@ -6,7 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use http::{Request, Response};
+use http::Request;
 use tokio::time::{Instant, timeout_at};
 
 use super::budget::Budget;
@@ -15,7 +15,7 @@ use super::outgoing::Outgoing;
 use super::queue::Queue;
 use super::refusal::{self, Refusal};
 use super::retry::{self, Backoff, Policy};
-use crate::gcs::wire::{self, Http, Incoming};
+use crate::gcs::wire::{self, Answer, Http, Incoming};
 use crate::gcs::{Config, ConnectorError, Credential, Endpoint, Error, Token};
 use crate::metrics::Metrics;
 
@@ -78,7 +78,7 @@ impl Upstream {
         credential: &Credential,
         call: &Call,
         deadline: Instant,
-    ) -> Result<Response<Incoming>, Error> {
+    ) -> Result<Answer<Incoming>, Error> {
         self.send_on(&mut self.begin(), credential, call, deadline).await
     }
 
@@ -95,7 +95,7 @@ impl Upstream {
         credential: &Credential,
         call: &Call,
         deadline: Instant,
-    ) -> Result<Response<Incoming>, Error> {
+    ) -> Result<Answer<Incoming>, Error> {
         loop {
             let token = timeout_at(deadline, call.token(credential)).await.map_err(|_| self.too_late())??;
             let failure = match self.attempt(credential, call, token.as_ref(), deadline).await {
@@ -123,7 +123,7 @@ impl Upstream {
         call: &Call,
         body: Outgoing,
         deadline: Instant,
-    ) -> Result<Response<Incoming>, Error> {
+    ) -> Result<Answer<Incoming>, Error> {
         self.budget(Budget::deposit);
         let token = timeout_at(self.deadline(), call.token(credential)).await.map_err(|_| self.too_late())??;
         let mut request = call.request(token.as_ref().map(Token::authorization), credential.quota_project());
@@ -136,13 +136,13 @@ impl Upstream {
     }
 
     /// Sends a call without a token, once; the answer may have any status.
-    pub(super) async fn ask(&self, call: &Call, deadline: Instant) -> Result<Response<Incoming>, Error> {
+    pub(super) async fn ask(&self, call: &Call, deadline: Instant) -> Result<Answer<Incoming>, Error> {
         let mut raced = false;
         loop {
             let request = call.request(None, None);
             match timeout_at(deadline, self.http.request(request)).await.map_err(|_| self.too_late())? {
                 Ok(answer) => {
-                    self.metrics.upstream_request(call.operation, outcome(answer.status().as_u16()));
+                    self.metrics.upstream_request(call.operation, outcome(answer.status.as_u16()));
                     return Ok(answer);
                 }
                 Err(error) => {
@@ -195,7 +195,7 @@ impl Upstream {
         call: &Call,
         token: Option<&Token>,
         deadline: Instant,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<Answer<Incoming>, Failure> {
         let request = call.request(token.map(Token::authorization), credential.quota_project());
         self.exchange(call, request, deadline).await
     }
@@ -206,7 +206,7 @@ impl Upstream {
         call: &Call,
         request: Request<Outgoing>,
         deadline: Instant,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<Answer<Incoming>, Failure> {
         let answer = match timeout_at(deadline, self.http.request(request)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
@@ -219,9 +219,9 @@ impl Upstream {
                 return Err(self.too_late().into());
             }
         };
-        self.metrics.upstream_request(call.operation, outcome(answer.status().as_u16()));
+        self.metrics.upstream_request(call.operation, outcome(answer.status.as_u16()));
         let Some(refusal) = Refusal::of(&answer, SystemTime::now()) else { return Ok(answer) };
-        let message = timeout_at(deadline, refusal::message(answer.into_body())).await.unwrap_or_default();
+        let message = timeout_at(deadline, refusal::message(answer.body)).await.unwrap_or_default();
         Err(call.interpret(refusal.error(call.generation, message)).into())
     }
 

@@ -188,7 +188,7 @@ impl Client {
         let call = Call::writing("delete", Method::DELETE, (uri, target.project.as_ref()), repeatable);
         let answer = upstream.send(credential, &call, deadline).await?;
         // Read to its end, so that the connection can be used again; what it says is of no interest.
-        let rest = Limited::new(answer.into_body(), LONGEST).collect();
+        let rest = Limited::new(answer.body, LONGEST).collect();
         let _ = timeout_at(deadline, rest).await;
         Ok(())
     }
@@ -219,10 +219,10 @@ impl Client {
     async fn send_all(&self, credential: &Credential, call: &Call, body: Outgoing) -> Result<Bytes, Error> {
         // Whoever waits decides how long: see `patiently`.
         let answer = self.upstream.send_once(credential, call, body, far_away()).await?;
-        if answer.status() != StatusCode::OK {
-            return Err(Error::Protocol(format!("unexpected status {}", answer.status().as_u16())));
+        if answer.status != StatusCode::OK {
+            return Err(Error::Protocol(format!("unexpected status {}", answer.status.as_u16())));
         }
-        let body = Limited::new(answer.into_body(), stat::LONGEST).collect().await;
+        let body = Limited::new(answer.body, stat::LONGEST).collect().await;
         body.map(http_body_util::Collected::to_bytes).map_err(Error::Broken)
     }
 

@@ -70,6 +70,12 @@ impl RsaKey {
         Ok(signature)
     }
 
+    /// The public half.
+    #[cfg(test)]
+    pub(crate) fn public_key(&self) -> &[u8] {
+        self.pair.public_key().as_ref()
+    }
+
     /// SHA-256 of the public half, which tells one key from another.
     pub(crate) fn fingerprint(&self) -> [u8; 32] {
         self.fingerprint

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{Method, request, response};
+use http::{Method, StatusCode, request};
 use http_body::Body;
 use http_body_util::BodyExt;
 
 use super::buffers::SMALL;
+use super::fields::Fields;
 use super::head::{self, Framing, Malformed, Sending};
 use super::link::Link;
 use super::pool::Pool;
@@ -102,7 +103,7 @@ impl Connection {
     }
 
     /// Reads the final answer's head.
-    pub(super) async fn answer(&mut self, method: &Method) -> Result<(response::Parts, Framing), Error> {
+    pub(super) async fn answer(&mut self, method: &Method) -> Result<(StatusCode, Fields, Framing), Error> {
         let mut came = std::mem::take(&mut self.surplus);
         for _ in 0..MOST_INTERIM {
             let answer = loop {
@@ -112,11 +113,11 @@ impl Connection {
                 }
             };
             came.advance(answer.length);
-            if !answer.parts.status.is_informational() {
+            if !answer.status.is_informational() {
                 self.surplus = came;
                 self.worn = true;
                 self.persistent &= answer.persistent;
-                return Ok((answer.parts, answer.framing));
+                return Ok((answer.status, answer.fields, answer.framing));
             }
         }
         Err(Error::Malformed(Malformed::TooLong))

@@ -4,10 +4,15 @@
 //! Follows <https://www.rfc-editor.org/rfc/rfc9112#section-6.3>.
 
 use std::io::Write;
+use std::mem::MaybeUninit;
+use std::ops::Range;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, TRANSFER_ENCODING};
-use http::{HeaderName, HeaderValue, Method, Response, StatusCode, Version, request, response};
+use bytes::Bytes;
+use http::header::HOST;
+use http::{Method, StatusCode, request};
 use http_body::Body;
+
+use super::fields::{Fields, Line};
 
 /// GCS sends about 30.
 const MAX_HEADERS: usize = 128;
@@ -70,7 +75,8 @@ impl Sending {
 /// An answer's head, how long it is in bytes, and what comes behind it.
 #[derive(Debug)]
 pub(super) struct Answer {
-    pub(super) parts: response::Parts,
+    pub(super) status: StatusCode,
+    pub(super) fields: Fields,
     pub(super) length: usize,
     pub(super) framing: Framing,
     /// Whether the connection may carry another request afterwards.
@@ -110,36 +116,34 @@ pub(super) fn chunk(piece: &[u8]) -> Vec<u8> {
 }
 
 /// Reads the head at the beginning of `bytes`; `None` if it is not all there yet.
-pub(super) fn parse(bytes: &[u8], method: &Method) -> Result<Option<Answer>, Malformed> {
-    let mut lines = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut head = httparse::Response::new(&mut lines);
-    let length = match head.parse(bytes).map_err(Malformed::Syntax)? {
+pub(super) fn parse(bytes: &Bytes, method: &Method) -> Result<Option<Answer>, Malformed> {
+    let mut lines = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut head = httparse::Response::new(&mut []);
+    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut head, bytes, &mut lines);
+    let length = match parsed.map_err(Malformed::Syntax)? {
         httparse::Status::Complete(length) => length,
         httparse::Status::Partial if bytes.len() >= LONGEST => return Err(Malformed::TooLong),
         httparse::Status::Partial => return Ok(None),
     };
-    let mut answer = Response::new(());
-    *answer.status_mut() = head.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or_else(syntax)?;
-    *answer.version_mut() = if head.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
-    let headers = answer.headers_mut();
-    headers.reserve(head.headers.len());
-    for line in head.headers.iter() {
-        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| syntax())?;
-        headers.append(name, HeaderValue::from_bytes(line.value).map_err(|_| syntax())?);
-    }
-    let (parts, ()) = answer.into_parts();
-    let framing = framing(&parts, method)?;
-    let persistent = framing != Framing::Close && parts.version == Version::HTTP_11 && !says_close(&parts.headers);
-    Ok(Some(Answer { parts, length, framing, persistent }))
+    let status = head.code.and_then(|code| StatusCode::from_u16(code).ok());
+    let status = status.ok_or(Malformed::Syntax(httparse::Error::Status))?;
+    let place = |part: &[u8]| place(bytes, part);
+    let lines = head.headers.iter().map(|line| Line { name: place(line.name.as_bytes()), value: place(line.value) });
+    let (fields, newest) = (Fields::new(bytes.slice(..length), lines.collect()), head.version == Some(1));
+    let framing = framing(status, &fields, method)?;
+    let persistent = framing != Framing::Close && newest && !says_close(&fields);
+    Ok(Some(Answer { status, fields, length, framing, persistent }))
 }
 
-fn syntax() -> Malformed {
-    Malformed::Syntax(httparse::Error::Status)
+/// Where a part of `whole` stands in it.
+fn place(whole: &[u8], part: &[u8]) -> Range<usize> {
+    let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
+    start..start + part.len()
 }
 
-fn framing(parts: &response::Parts, method: &Method) -> Result<Framing, Malformed> {
-    let (length, chunked) = (content_length(&parts.headers)?, is_chunked(&parts.headers)?);
-    match parts.status {
+fn framing(status: StatusCode, fields: &Fields, method: &Method) -> Result<Framing, Malformed> {
+    let (length, chunked) = (content_length(fields)?, is_chunked(fields)?);
+    match status {
         StatusCode::SWITCHING_PROTOCOLS => return Err(Malformed::Switch),
         StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => return Ok(Framing::Length(0)),
         status if status.is_informational() || method == Method::HEAD => return Ok(Framing::Length(0)),
@@ -153,26 +157,25 @@ fn framing(parts: &response::Parts, method: &Method) -> Result<Framing, Malforme
     }
 }
 
-fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
-    let mut values = headers.get_all(CONTENT_LENGTH).iter();
+fn content_length(fields: &Fields) -> Result<Option<u64>, Malformed> {
+    let mut values = fields.all("content-length");
     let Some(first) = values.next() else { return Ok(None) };
-    let digits = first.to_str().ok().filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
-    let length = digits.and_then(|digits| digits.parse().ok()).ok_or(Malformed::Length)?;
+    let digits = Some(first).filter(|digits| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit));
+    let length = digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok()).ok_or(Malformed::Length)?;
     if values.next().is_some() { Err(Malformed::Length) } else { Ok(Some(length)) }
 }
 
-fn is_chunked(headers: &HeaderMap) -> Result<bool, Malformed> {
-    let mut values = headers.get_all(TRANSFER_ENCODING).iter();
+fn is_chunked(fields: &Fields) -> Result<bool, Malformed> {
+    let mut values = fields.all("transfer-encoding");
     match (values.next(), values.next()) {
         (None, _) => Ok(false),
-        (Some(only), None) if only.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(true),
+        (Some(only), None) if only.eq_ignore_ascii_case(b"chunked") => Ok(true),
         _ => Err(Malformed::Encoding),
     }
 }
 
-fn says_close(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(CONNECTION).iter();
-    let mut options = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+fn says_close(fields: &Fields) -> bool {
+    let mut options = fields.all("connection").flat_map(|value| value.split(|byte| *byte == b','));
     options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
@@ -183,7 +186,7 @@ mod tests {
     use super::*;
 
     fn read(head: &str) -> Result<(Framing, bool), Malformed> {
-        let answer = parse(head.as_bytes(), &Method::GET)?.expect("a whole head");
+        let answer = parse(&Bytes::copy_from_slice(head.as_bytes()), &Method::GET)?.expect("a whole head");
         assert_eq!(answer.length, head.len());
         Ok((answer.framing, answer.persistent))
     }
@@ -216,22 +219,22 @@ mod tests {
         for head in ["HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 304 Not Modified\r\ncontent-length: 7\r\n\r\n"] {
             assert_eq!(read(head).expect("an answer"), (Framing::Length(0), true));
         }
-        let head = b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n";
-        let answer = parse(head, &Method::HEAD).expect("an answer").expect("all of it");
+        let head = Bytes::from_static(b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n");
+        let answer = parse(&head, &Method::HEAD).expect("an answer").expect("all of it");
         assert_eq!(answer.framing, Framing::Length(0));
         assert!(matches!(read("HTTP/1.1 101 Switching\r\n\r\n"), Err(Malformed::Switch)));
     }
 
     #[test]
     fn a_head_may_come_in_pieces_but_not_for_ever() {
-        let head = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+        let head = Bytes::from_static(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
         for end in 0..head.len() {
-            assert!(parse(&head[..end], &Method::GET).expect("so far").is_none(), "{end}");
+            assert!(parse(&head.slice(..end), &Method::GET).expect("so far").is_none(), "{end}");
         }
         let mut endless = b"HTTP/1.1 200 OK\r\nx: ".to_vec();
         endless.resize(LONGEST, b'x');
-        assert!(matches!(parse(&endless, &Method::GET), Err(Malformed::TooLong)));
-        assert!(matches!(parse(b"SSH-2.0-x\r\n", &Method::GET), Err(Malformed::Syntax(_))));
+        assert!(matches!(parse(&endless.into(), &Method::GET), Err(Malformed::TooLong)));
+        assert!(matches!(parse(&Bytes::from_static(b"SSH-2.0-x\r\n"), &Method::GET), Err(Malformed::Syntax(_))));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Follows <https://cloud.google.com/logging/docs/structured-logging#structured_logging_special_fields>.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 use tracing::Level;
@@ -24,8 +25,8 @@ pub(super) fn line(
 ) -> Result<String, fmt::Error> {
     let mut entry = Object { bytes: Vec::with_capacity(1024), is_empty: true };
     entry.bytes.push(b'{');
-    entry.put("severity", severity(level));
-    entry.put("time", time.to_string());
+    entry.text("severity", severity(level));
+    entry.text("time", &time.to_string());
     if target == TARGET {
         entry.open("httpRequest");
         http_request(&mut entry, fields);
@@ -39,8 +40,8 @@ pub(super) fn line(
         entry.close();
     }
     trace(&mut entry, fields, project);
-    entry.put("message", escaped(fields.text(&fields.message)));
-    entry.put("target", target);
+    entry.text("message", fields.text(&fields.message));
+    entry.text("target", target);
     for (name, value) in fields.values.iter().filter(|(name, _)| !OURS.contains(name)) {
         entry.value(name, value, fields);
     }
@@ -64,10 +65,11 @@ fn http_request(request: &mut Object, fields: &mut Fields) {
     }
     // Cloud Logging wants int64 as text, but the status as a number.
     if let Some(Value::Unsigned(bytes)) = fields.take("bytes_sent") {
-        request.put("responseSize", bytes.to_string());
+        request.text("responseSize", &bytes.to_string());
     }
     if let Some(Value::Float(seconds)) = fields.take("end_seconds") {
-        request.put("latency", format!("{seconds:.6}s"));
+        let latency = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        request.text("latency", &format!("{}.{:06}s", latency.as_secs(), latency.subsec_micros()));
     }
 }
 
@@ -97,6 +99,11 @@ fn severity(level: Level) -> &'static str {
     }
 }
 
+/// Whether a byte stands for itself, in JSON and on a terminal.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
+}
+
 /// A JSON object that is written key by key.
 struct Object {
     bytes: Vec<u8>,
@@ -104,12 +111,14 @@ struct Object {
 }
 
 impl Object {
-    fn key(&mut self, name: &str) {
+    fn key(&mut self, name: &'static str) {
         if !std::mem::replace(&mut self.is_empty, false) {
             self.bytes.push(b',');
         }
-        self.json(name);
-        self.bytes.push(b':');
+        self.bytes.push(b'"');
+        // Written in this source, or an identifier.
+        self.bytes.extend_from_slice(name.as_bytes());
+        self.bytes.extend_from_slice(b"\":");
     }
 
     fn json(&mut self, value: impl Serialize) {
@@ -117,17 +126,26 @@ impl Object {
         let _ = serde_json::to_writer(&mut self.bytes, &value);
     }
 
-    fn put(&mut self, name: &str, value: impl Serialize) {
+    fn put(&mut self, name: &'static str, value: impl Serialize) {
         self.key(name);
         self.json(value);
     }
 
     /// JSON escapes the control characters of ASCII itself; the others are escaped here, for whoever prints the value.
-    fn text(&mut self, name: &str, value: &str) {
-        if value.chars().any(is_unsafe) { self.put(name, escaped(value)) } else { self.put(name, value) }
+    fn text(&mut self, name: &'static str, value: &str) {
+        if value.bytes().all(is_plain) {
+            self.key(name);
+            self.bytes.push(b'"');
+            self.bytes.extend_from_slice(value.as_bytes());
+            self.bytes.push(b'"');
+        } else if value.chars().any(is_unsafe) {
+            self.put(name, escaped(value));
+        } else {
+            self.put(name, value);
+        }
     }
 
-    fn value(&mut self, name: &str, value: &Value, fields: &Fields) {
+    fn value(&mut self, name: &'static str, value: &Value, fields: &Fields) {
         match value {
             Value::Text(range) => self.text(name, fields.text(range)),
             Value::Float(number) => self.put(name, number),
@@ -138,7 +156,7 @@ impl Object {
         }
     }
 
-    fn open(&mut self, name: &str) {
+    fn open(&mut self, name: &'static str) {
         self.key(name);
         self.bytes.push(b'{');
         self.is_empty = true;

@@ -100,7 +100,7 @@ fn object(name: &str) -> ObjectName {
 }
 
 /// All bytes of a body, and how it ended.
-pub(crate) async fn drain(mut body: ReadBody) -> (Vec<u8>, Result<(), Error>) {
+pub(crate) async fn drain(mut body: Box<ReadBody>) -> (Vec<u8>, Result<(), Error>) {
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
         match frame.map(|frame| frame.into_data().unwrap_or_else(|_| Bytes::new())) {

@@ -19,7 +19,7 @@ async fn a_read_is_one_request_and_brings_the_metadata() {
     assert_eq!((read.part, read.metadata.size), (None, 7));
     assert_eq!((read.metadata.generation.0, read.metadata.metageneration.0), (7, 3));
     assert_eq!(read.metadata.content_type.as_deref(), Some("image/png"));
-    assert_eq!(read.metadata, gsgate::object::Metadata { cache_control: read.metadata.cache_control.clone(), ..stat });
+    assert_eq!(*read.metadata, gsgate::object::Metadata { cache_control: read.metadata.cache_control.clone(), ..stat });
     assert_eq!(bytes(read).await, b"picture");
     assert_eq!(rig.reads(), 1);
     let sent = &rig.gcs.requests()[0];
