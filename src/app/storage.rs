@@ -25,8 +25,8 @@ pub(super) fn storage(resolved: &Resolved, gateway: &Gateway) -> Result<Option<S
         pems.push(pem);
     }
     let public = resolved.config.server.public_url.as_ref().map(PublicUrl::as_str);
-    let token_uri = public.map(|url| format!("{}{}{}", url.trim_end_matches('/'), storage::PATH, storage::TOKEN));
-    let keys = (&pems[..], resolved.storage_access.as_ref(), token_uri);
+    let public = public.map(|url| format!("{}{}", url.trim_end_matches('/'), storage::PATH));
+    let keys = (&pems[..], resolved.storage_access.as_ref(), public);
     let stall = resolved.config.server.limits.stall_timeout;
     let storage = Storage::new(config, gateway, keys, stall).map_err(|error| match &error {
         StorageError::Key(place, why) => {

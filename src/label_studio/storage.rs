@@ -25,7 +25,7 @@ mod write;
 
 use std::time::{Duration, SystemTime};
 
-use http::header::HOST;
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, HOST};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
@@ -66,6 +66,7 @@ pub struct Storage {
     keys: Keyring,
     can_delete: bool,
     max_upload: u64,
+    public: Option<String>,
     /// A client that sends no byte of an upload for this long is dropped.
     upload_stall: Duration,
 }
@@ -83,14 +84,14 @@ pub enum StorageError {
 
 impl Storage {
     /// An endpoint over the gateway's connections. `pems` are the keys, `access` is what `allow` has become, and
-    /// `token_uri` is where the gateway itself is known to give tokens.
+    /// `public` is its own URL, where the gateway knows under which it is reached.
     pub fn new(
         config: &Config,
         gateway: &Gateway,
-        (pems, access, token_uri): (&[String], Option<&Access>, Option<String>),
+        (pems, access, public): (&[String], Option<&Access>, Option<String>),
         upload_stall: Duration,
     ) -> Result<Self, StorageError> {
-        let audiences: Vec<String> = token_uri.into_iter().collect();
+        let audiences: Vec<String> = public.iter().map(|url| format!("{url}{TOKEN}")).collect();
         let keys = Keyring::new(pems, &audiences).map_err(|(at, error)| StorageError::Key(at, error))?;
         let mut places: Vec<Place> = Vec::new();
         for (list, name) in config.named() {
@@ -102,7 +103,7 @@ impl Storage {
             }
         }
         let max_upload = config.max_upload.as_u64();
-        Ok(Self { places: Places::new(places), keys, can_delete: config.can_delete, max_upload, upload_stall })
+        Ok(Self { places: Places::new(places), keys, can_delete: config.can_delete, max_upload, public, upload_stall })
     }
 
     /// Whether a path is the endpoint's.
@@ -170,27 +171,37 @@ impl Storage {
         if let Err(rejection) = near {
             return call.turn_away(rejection);
         }
+        let verified = self.verify(&call.head, path);
         let Call { gateway, ref head, .. } = call;
-        if let (Some(connection), &Method::OPTIONS) = (connection, &head.method) {
-            return gateway.answer_preflight(head, connection, call.exchange);
-        }
-        let signed = Signed {
-            method: head.method.as_str(),
-            path,
-            query: head.uri.query().unwrap_or_default(),
-            headers: &head.headers,
-            host: host(head),
-        };
-        let verified = signed.verify(&self.keys, SystemTime::now());
-        let denied = || Refusal::Denied { email: "The key".to_owned(), permission: "storage.objects.get" };
+        let asks_first = head.method == Method::OPTIONS;
         match (verified, connection.zip(target)) {
+            // That it is too late, the page shall learn by the request itself.
+            (Ok(()) | Err(Refusal::Expired), Some((connection, _))) if asks_first => {
+                gateway.answer_preflight(head, connection, call.exchange)
+            }
             (Ok(()), Some((connection, (bucket, object)))) => {
                 let vouched = Vouched { bucket, object };
                 gateway.handle_vouched((head, call.peer.address), connection, &vouched, call.exchange).await
             }
-            (Ok(()), None) => call.close_xml(None, &denied()),
-            (Err(refusal), _) => call.close_xml(connection.map(|connection| &**connection), &refusal),
+            (Ok(()), None) => {
+                let (email, permission) = ("The key".to_owned(), "storage.objects.get");
+                call.close_xml(None, &Refusal::Denied { email, permission })
+            }
+            (Err(refusal @ Refusal::Expired), _) => call.close_xml(connection.map(|place| &**place), &refusal),
+            // Who has no signature learns by no header which objects there are.
+            (Err(refusal), _) => call.close_xml(None, &refusal),
         }
+    }
+
+    /// Whether Label Studio has signed a request; of a page that asks first, the one that it asks for.
+    fn verify(&self, head: &Parts, path: &str) -> Result<(), Refusal> {
+        let method = match head.method {
+            Method::OPTIONS => upload::text(&head.headers, ACCESS_CONTROL_REQUEST_METHOD.as_str()).unwrap_or_default(),
+            _ => head.method.as_str(),
+        };
+        let query = head.uri.query().unwrap_or_default();
+        let signed = Signed { method, path, query, headers: &head.headers, host: host(head) };
+        signed.verify(&self.keys, SystemTime::now())
     }
 
     /// Answers for the JSON API.

@@ -53,6 +53,13 @@ impl Call<'_> {
         self.peer.address
     }
 
+    /// The scheme by which the client came, as far as a trusted proxy or the connection itself says so.
+    pub(super) fn scheme(&self) -> &'static str {
+        let told = self.head.headers.get("x-forwarded-proto").filter(|_| self.gateway.trusts(self.address()));
+        let https = told.map_or(self.peer.tls, |scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"));
+        if https { "https" } else { "http" }
+    }
+
     /// Lets the request come near one of these connections.
     pub(super) fn come_near<'a>(
         &mut self,

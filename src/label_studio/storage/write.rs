@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::header::{HeaderValue, LOCATION};
-use http::{Response, StatusCode};
+use http::{Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 
@@ -63,7 +63,7 @@ impl Storage {
                 let resource = resource.map_err(|_| Refusal::Broken)?.to_bytes();
                 let plan = Plan::new(query, &resource, upload::text(&call.head.headers, UPLOAD_TYPE))?;
                 self.target(call, (bucket, &plan), caller)?;
-                begun(call, bucket, &plan)
+                self.begun(call, bucket, &plan)
             }
         }
     }
@@ -152,17 +152,18 @@ impl Storage {
             }
         }
     }
-}
 
-/// The answer with the URL that the content goes to: at the very address at which the client found the endpoint.
-fn begun(call: &Call<'_>, bucket: &BucketName, plan: &Plan) -> Result<Response<Body>, Stop> {
-    let forwarded =
-        upload::text(&call.head.headers, "x-forwarded-proto").filter(|_| call.gateway.trusts(call.peer.address));
-    let tls = forwarded.map_or(call.peer.tls, |scheme| scheme.trim().eq_ignore_ascii_case("https"));
-    let (scheme, host, id) = (if tls { "https" } else { "http" }, host(&call.head), plan.id()?);
-    let url = format!("{scheme}://{host}{PATH}/upload/storage/v1/b/{bucket}/o?uploadType=resumable&upload_id={id}");
-    let url = HeaderValue::try_from(url).map_err(|_| Refusal::Invalid("The host is no header's value.".to_owned()))?;
-    let mut response = call::empty(StatusCode::OK);
-    response.headers_mut().insert(LOCATION, url);
-    Ok(response)
+    /// The answer with the URL that the content goes to: at the very address at which the client found the endpoint.
+    fn begun(&self, call: &Call<'_>, bucket: &BucketName, plan: &Plan) -> Result<Response<Body>, Stop> {
+        let host = host(&call.head);
+        let authority = |url: &str| url.parse::<Uri>().ok().and_then(|uri| uri.into_parts().authority);
+        let known = self.public.as_deref().filter(|url| authority(url).is_some_and(|authority| authority == host));
+        let endpoint = known.map_or_else(|| format!("{}://{host}{PATH}", call.scheme()), str::to_owned);
+        let url = format!("{endpoint}/upload/storage/v1/b/{bucket}/o?uploadType=resumable&upload_id={}", plan.id()?);
+        let url =
+            HeaderValue::try_from(url).map_err(|_| Refusal::Invalid("The host is no header's value.".to_owned()))?;
+        let mut response = call::empty(StatusCode::OK);
+        response.headers_mut().insert(LOCATION, url);
+        Ok(response)
+    }
 }

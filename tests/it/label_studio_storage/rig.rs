@@ -166,7 +166,10 @@ impl Rig {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         let target = format!("{PATH}{target}");
-        let request = Request::builder().method(method).uri(target).header("host", "gateway.test");
+        let own = [("host", "gateway.test")];
+        let own = if headers.iter().any(|(name, _)| *name == "host") { &own[..0] } else { &own[..] };
+        let request = Request::builder().method(method).uri(target);
+        let headers = [own, headers].concat();
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let response = sender.send_request(request.body(Full::new(body)).unwrap()).await.unwrap();
         let (head, body) = response.into_parts();

@@ -39,6 +39,9 @@ async fn a_browser_gets_what_a_signed_url_names() {
     let head = rig.owner.signed((&Method::HEAD, "test-media", "in/a.txt"), SystemTime::now());
     assert_eq!(client.head(&head, &[]).await.header("content-length"), "5");
     let asked = [PAGE, ("access-control-request-method", "GET"), ("access-control-request-headers", "range")];
+    let expired =
+        rig.owner.signed((&Method::GET, "test-media", "in/a.txt"), SystemTime::now() - Duration::from_hours(1));
+    assert_eq!(client.send(Method::OPTIONS, &expired, &asked).await.status, 204, "the request itself says why");
     let preflight = client.send(Method::OPTIONS, &target, &asked).await;
     assert_eq!(
         (preflight.status.as_u16(), preflight.header("access-control-allow-headers").contains("range")),
@@ -155,4 +158,24 @@ async fn a_signature_stands_in_the_place_of_a_link() {
     let rig = Rig::with("connections = [\"linked\"]", "", |builder| builder.sections(&sections)).await;
     assert_eq!(rig.gateway.client.get("/linked/a.txt", &[]).await.status, 403);
     assert_eq!(rig.gateway.client.get(&url(&rig.owner, "in/a.txt"), &[]).await.text(), "hello");
+}
+
+#[tokio::test]
+async fn without_a_signature_nobody_learns_what_there_is() {
+    let rig = rig().await;
+    let asked = [PAGE, ("access-control-request-method", "GET")];
+    let stranger = Owner::new("x");
+    let mut seen = Vec::new();
+    for object in ["in/a.txt", "in/nothing", "secret.txt", "nothing"] {
+        let target = url(&stranger, object);
+        let preflight = rig.gateway.client.send(Method::OPTIONS, &target, &asked).await;
+        let answer = rig.gateway.client.get(&target, &[PAGE]).await;
+        let headers = |answer: &crate::support::Answer| {
+            let mut names: Vec<String> = answer.headers.keys().map(ToString::to_string).collect();
+            names.sort();
+            names
+        };
+        seen.push((preflight.status, headers(&preflight), answer.status, headers(&answer), answer.text().to_owned()));
+    }
+    assert!(seen.iter().all(|one| *one == seen[0] && one.0 == 403 && one.2 == 403), "{seen:#?}");
 }

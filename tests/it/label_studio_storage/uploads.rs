@@ -84,6 +84,19 @@ async fn a_resumable_upload_comes_in_one_piece() {
 }
 
 #[tokio::test]
+async fn a_resumable_upload_goes_on_where_the_client_found_the_gateway() {
+    let server = "[server]\nlisten = \"127.0.0.1:0\"\npublic_url = \"https://label.example.com\"\nhosts = [\"gsgate\"]";
+    let rig = Rig::with("export = [\"notes\"]", "", |builder| builder.sections(server)).await;
+    for (host, expected) in
+        [("label.example.com", "https://label.example.com/"), ("gsgate:8080", "http://gsgate:8080/")]
+    {
+        let headers = [("host", host), ("x-forwarded-proto", "https")];
+        let begun = rig.send(Method::POST, &format!("{UPLOAD}resumable"), &headers, r#"{"name":"notes/1"}"#).await;
+        assert!(begun.header("location").starts_with(expected), "{}", begun.header("location"));
+    }
+}
+
+#[tokio::test]
 async fn a_resumable_uploads_url_leads_nowhere_else() {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
