@@ -288,7 +288,10 @@ impl Storage {
             }
             (Operation::Delete(bucket, object), Some(place)) => {
                 query.only(&["ifGenerationMatch", "generation", "alt"])?;
-                let version = query.number("generation")?.filter(|version| *version > 0);
+                let version = query.number("generation")?;
+                if version == Some(0) {
+                    return Err(Refusal::NoVersion.into());
+                }
                 let matching = query.number("ifGenerationMatch")?;
                 if version.is_some() && matching.is_some_and(|matching| Some(matching) != version) {
                     return Err(Refusal::NoVersion.into());

@@ -20,6 +20,8 @@ use crate::server::BoxError;
 const LONGEST_HEAD: usize = 64 * 1024;
 /// A boundary's characters, as RFC 2046 allows them.
 const LONGEST_BOUNDARY: usize = 70;
+/// How much more has to come before it is looked at again, so that many small pieces cost no more than few large ones.
+const STEP: usize = 1024;
 /// What may follow the last boundary.
 const LONGEST_EPILOGUE: usize = 1024;
 
@@ -62,6 +64,8 @@ pub(super) struct Content<S = Watched> {
     /// `CR LF -- boundary`; without one, the body is the content.
     delimiter: Option<Vec<u8>>,
     left: u64,
+    /// How long the content was said to be, and is not yet.
+    missing: Option<u64>,
     ended: bool,
     fault: Arc<OnceLock<Fault>>,
 }
@@ -87,23 +91,29 @@ pub(super) fn boundary(content_type: &str) -> Option<&str> {
 
 /// Reads as far as the content begins.
 pub(super) async fn open<S: Source>(mut source: S, boundary: &str, limit: u64) -> Result<(Head, Content<S>), Fault> {
-    let mut buffer = BytesMut::new();
+    let (mut buffer, mut seen, mut ended) = (BytesMut::new(), 0, false);
     let (head, begins) = loop {
-        match head(&buffer, boundary)? {
-            Some(found) if found.1 <= LONGEST_HEAD => break found,
-            None if buffer.len() <= LONGEST_HEAD => {}
-            _ => return Err(Fault::Malformed),
+        if ended || buffer.len() >= seen + STEP {
+            seen = buffer.len();
+            match head(&buffer, boundary)? {
+                Some(found) if found.1 <= LONGEST_HEAD => break found,
+                None if buffer.len() <= LONGEST_HEAD && !ended => {}
+                _ => return Err(Fault::Malformed),
+            }
         }
         match source.frame().await {
             Some(Ok(frame)) => buffer.extend_from_slice(&frame.into_data().unwrap_or_default()),
             Some(Err(error)) => return Err(Fault::of(&error)),
-            None => return Err(Fault::Malformed),
+            None => ended = true,
         }
     };
     // The line's end before the content is part of a delimiter that follows at once.
     let buffer = buffer.split_off(begins);
     let delimiter = Some(format!("\r\n--{boundary}").into_bytes());
-    Ok((head, Content { source, held: buffer, delimiter, left: limit, ended: false, fault: Arc::default() }))
+    Ok((
+        head,
+        Content { source, held: buffer, delimiter, left: limit, missing: None, ended: false, fault: Arc::default() },
+    ))
 }
 
 /// Two heads and the resource between them, and where the content begins; `None` if more has to come.
@@ -138,9 +148,10 @@ fn find(bytes: &[u8], wanted: &[u8], from: usize) -> Option<usize> {
 }
 
 impl<S: Source> Content<S> {
-    /// A body that is nothing but the content.
-    pub(super) fn plain(source: S, limit: u64) -> Self {
-        Self { source, held: BytesMut::new(), delimiter: None, left: limit, ended: false, fault: Arc::default() }
+    /// A body that is nothing but the content, of a length that was perhaps said before.
+    pub(super) fn plain(source: S, limit: u64, length: Option<u64>) -> Self {
+        let (held, fault) = (BytesMut::new(), Arc::default());
+        Self { source, held, delimiter: None, left: limit, missing: length, ended: false, fault }
     }
 
     /// Where it will be said what went wrong.
@@ -216,6 +227,10 @@ impl<S: Source> Body for Content<S> {
                     return this.failed(Fault::TooLarge);
                 };
                 this.left = left;
+                this.missing = match this.missing.map(|missing| missing.checked_sub(content.len() as u64)) {
+                    Some(None) => return this.failed(Fault::Broken),
+                    missing => missing.flatten(),
+                };
                 return Poll::Ready(Some(Ok(Frame::data(content))));
             }
             if at_end {
@@ -228,7 +243,7 @@ impl<S: Source> Body for Content<S> {
             match ready!(this.poll_source(cx)) {
                 Some(Ok(piece)) => this.held.extend_from_slice(&piece),
                 Some(Err(fault)) => return this.failed(fault),
-                None if this.delimiter.is_none() => this.ended = true,
+                None if this.delimiter.is_none() && this.missing.unwrap_or_default() == 0 => this.ended = true,
                 None => return this.failed(Fault::Broken),
             }
         }

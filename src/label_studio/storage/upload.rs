@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::query::Query;
 use super::refusal::Refusal;
 use crate::gcs::{Announced, Description, Expected};
-use crate::object::{Generation, ObjectName};
+use crate::object::{BucketName, Generation, ObjectName};
 
 /// What was said at the beginning has to fit into a URL.
 const LONGEST_ID: usize = 6 * 1024;
@@ -83,8 +83,8 @@ struct Begun {
 /// What the second request of a resumable upload is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Piece {
-    /// The whole content.
-    Whole,
+    /// The whole content, and how long it is, if that was said.
+    Whole(Option<u64>),
     /// A question how much is there: nothing is, until all is.
     Question,
 }
@@ -104,12 +104,19 @@ impl Way {
 
 impl Plan {
     /// What a query and a resource say together; `content_type` is what stands above the content.
-    pub(super) fn new(query: &Query, resource: &[u8], content_type: Option<&str>) -> Result<Self, Refusal> {
+    pub(super) fn new(
+        (bucket, query): (&BucketName, &Query),
+        resource: &[u8],
+        content_type: Option<&str>,
+    ) -> Result<Self, Refusal> {
         let mut resource: Resource = if resource.is_empty() {
             Resource::default()
         } else {
             serde_json::from_slice(resource).map_err(|error| Refusal::Invalid(format!("The resource: {error}.")))?
         };
+        if resource.bucket.as_ref().is_some_and(|named| named != bucket.as_str()) {
+            return Err(Refusal::Invalid("The resource names another bucket than the URL.".to_owned()));
+        }
         resource.name = query.get("name").map(str::to_owned).or(resource.name);
         resource.content_type = resource.content_type.or(content_type.map(str::to_owned));
         Self::of(resource, query.number("ifGenerationMatch")?)
@@ -214,7 +221,7 @@ pub(super) fn content_type(headers: &HeaderMap) -> Option<&str> {
 impl Piece {
     /// Reads `Content-Range`: `bytes 0-9/10`, `bytes */10`, or none.
     pub(super) fn parse(headers: &HeaderMap) -> Result<Self, Refusal> {
-        let Some(range) = text(headers, CONTENT_RANGE.as_str()) else { return Ok(Self::Whole) };
+        let Some(range) = text(headers, CONTENT_RANGE.as_str()) else { return Ok(Self::Whole(length(headers))) };
         let in_one = || {
             let cure =
                 "Uploads are taken in one piece here: set the client's chunk_size to the size of the object or more.";
@@ -223,14 +230,14 @@ impl Piece {
         let (span, total) = range.strip_prefix("bytes ").and_then(|rest| rest.split_once('/')).ok_or_else(in_one)?;
         // Nothing to send is a whole piece for an empty object, and a question for all others.
         if span == "*" {
-            return Ok(if total == "0" { Self::Whole } else { Self::Question });
+            return Ok(if total == "0" { Self::Whole(Some(0)) } else { Self::Question });
         }
         let (first, last) = span.split_once('-').ok_or_else(in_one)?;
         let (first, last): (u64, u64) = first.parse().ok().zip(last.parse().ok()).ok_or_else(in_one)?;
         let total: u64 = total.parse().map_err(|_| in_one())?;
         let whole =
             first == 0 && last.checked_add(1) == Some(total) && length(headers).is_none_or(|long| long == total);
-        if whole { Ok(Self::Whole) } else { Err(in_one()) }
+        if whole { Ok(Self::Whole(Some(total))) } else { Err(in_one()) }
     }
 }
 
@@ -244,16 +251,21 @@ mod tests {
         Query::parse(text).expect("legal")
     }
 
+    fn bucket() -> BucketName {
+        BucketName::new("my-bucket").expect("legal")
+    }
+
     #[test]
     fn a_plan_survives_its_id() {
         let resource = br#"{"name":"a/b","contentType":"text/plain","metadata":{"k":"v"},"md5Hash":"x=="}"#;
         for generation in ["", "&ifGenerationMatch=0", "&ifGenerationMatch=7"] {
-            let plan = Plan::new(&query(&format!("uploadType=resumable{generation}")), resource, None).expect("good");
+            let plan = Plan::new((&bucket(), &query(&format!("uploadType=resumable{generation}"))), resource, None)
+                .expect("good");
             let id = plan.id().expect("short");
             assert_eq!(Plan::begun(&query(&format!("upload_id={id}")), &HeaderMap::new()).ok(), Some(plan));
         }
         let huge = format!(r#"{{"name":"a","metadata":{{"k":"{}"}}}}"#, "x".repeat(LONGEST_ID));
-        assert!(Plan::new(&query(""), huge.as_bytes(), None).expect("legal").id().is_err());
+        assert!(Plan::new((&bucket(), &query("")), huge.as_bytes(), None).expect("legal").id().is_err());
         for bad in ["", "upload_id=", "upload_id=%25", "upload_id=e30", "upload_id=AAAA"] {
             assert!(Plan::begun(&query(bad), &HeaderMap::new()).is_err(), "{bad}");
         }
@@ -261,16 +273,22 @@ mod tests {
 
     #[test]
     fn nothing_that_a_resource_says_is_lost_without_a_word() {
-        for bad in
-            [r#"{"name":"a","acl":[]}"#, r#"{"name":"a","storageClass":"NEARLINE"}"#, "[]", "{", r#"{"name":1}"#, "{}"]
-        {
-            assert!(Plan::new(&query(""), bad.as_bytes(), None).is_err(), "{bad}");
+        for bad in [
+            r#"{"name":"a","acl":[]}"#,
+            r#"{"name":"a","storageClass":"NEARLINE"}"#,
+            "[]",
+            "{",
+            r#"{"name":1}"#,
+            r#"{"name":"a","bucket":"other"}"#,
+            "{}",
+        ] {
+            assert!(Plan::new((&bucket(), &query("")), bad.as_bytes(), None).is_err(), "{bad}");
         }
         for name in ["..", "a/../b", "a\u{0}", ""] {
             let resource = serde_json::json!({ "name": name }).to_string();
-            assert!(Plan::new(&query(""), resource.as_bytes(), None).is_err(), "{name:?}");
+            assert!(Plan::new((&bucket(), &query("")), resource.as_bytes(), None).is_err(), "{name:?}");
         }
-        let plan = Plan::new(&query("name=b"), br#"{"name":"a"}"#, Some("image/png")).expect("good");
+        let plan = Plan::new((&bucket(), &query("name=b")), br#"{"name":"a"}"#, Some("image/png")).expect("good");
         assert_eq!((plan.object.as_str(), plan.description.content_type.as_deref()), ("b", Some("image/png")));
     }
 
@@ -280,8 +298,8 @@ mod tests {
             let range = HeaderValue::from_str(range).expect("legal");
             Piece::parse(&HeaderMap::from_iter([(CONTENT_RANGE, range)]))
         };
-        assert!(matches!(parse("bytes 0-9/10"), Ok(Piece::Whole)));
-        assert!(matches!(parse("bytes */0"), Ok(Piece::Whole)));
+        assert!(matches!(parse("bytes 0-9/10"), Ok(Piece::Whole(Some(10)))));
+        assert!(matches!(parse("bytes */0"), Ok(Piece::Whole(Some(0)))));
         assert!(
             matches!(parse("bytes */10"), Ok(Piece::Question)) && matches!(parse("bytes */*"), Ok(Piece::Question))
         );

@@ -47,21 +47,21 @@ impl Storage {
         let source = self.watched(body);
         match way {
             Way::Simple => {
-                let plan = Plan::new(query, &[], upload::content_type(headers))?;
-                self.store(call, (bucket, query), (plan, caller), Content::plain(source, self.max_upload)).await
+                let plan = Plan::new((bucket, query), &[], upload::content_type(headers))?;
+                self.store(call, (bucket, query), (plan, caller), Content::plain(source, self.max_upload, None)).await
             }
             Way::Multipart => {
                 let boundary = upload::content_type(headers).and_then(multipart::boundary).map(str::to_owned);
                 let boundary = boundary.ok_or_else(|| self.faulty(Fault::Malformed))?;
                 let opened = multipart::open(source, &boundary, self.max_upload).await;
                 let (head, content) = opened.map_err(|fault| self.faulty(fault))?;
-                let plan = Plan::new(query, &head.resource, head.content_type.as_deref())?;
+                let plan = Plan::new((bucket, query), &head.resource, head.content_type.as_deref())?;
                 self.store(call, (bucket, query), (plan, caller), content).await
             }
             Way::Resumable => {
                 let resource = Limited::new(source, LONGEST_RESOURCE).collect().await;
                 let resource = resource.map_err(|_| Refusal::Broken)?.to_bytes();
-                let plan = Plan::new(query, &resource, upload::text(&call.head.headers, UPLOAD_TYPE))?;
+                let plan = Plan::new((bucket, query), &resource, upload::text(&call.head.headers, UPLOAD_TYPE))?;
                 self.target(call, (bucket, &plan), caller)?;
                 self.begun(call, bucket, &plan)
             }
@@ -82,9 +82,9 @@ impl Storage {
         match Piece::parse(&call.head.headers)? {
             // None of it: there is nothing between nothing and everything.
             Piece::Question => Ok(call::empty(StatusCode::PERMANENT_REDIRECT)),
-            Piece::Whole => {
-                self.fits(upload::length(&call.head.headers), 0)?;
-                let content = Content::plain(self.watched(body), self.max_upload);
+            Piece::Whole(length) => {
+                self.fits(length, 0)?;
+                let content = Content::plain(self.watched(body), self.max_upload, length);
                 self.store(call, (bucket, query), (plan, caller), content).await
             }
         }

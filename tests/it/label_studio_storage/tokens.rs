@@ -133,3 +133,33 @@ async fn keys_come_and_go_with_a_reload() {
     while with_token(&rig, &old).await.status != 401 {}
     assert_eq!(with_token(&rig, &new).await.status, 200);
 }
+
+#[tokio::test]
+async fn any_replica_takes_a_token_of_any_other() {
+    let (first, second) = (Rig::start("").await, Rig::start("").await);
+    std::fs::write(first.folder.path().join("key.pub"), &second.owner.public).unwrap();
+    first.gateway.reload.reload();
+    let token = json_of(&exchange(&second, &second.owner.assertion(&second.owner.claims())).await);
+    let token = token["access_token"].as_str().unwrap();
+    while with_token(&first, token).await.status != 200 {}
+    let url = second.owner.signed((&Method::GET, "test-media", "in/a.txt"), std::time::SystemTime::now());
+    for rig in [&first, &second] {
+        assert_eq!(rig.gateway.client.get(&url, &[]).await.text(), "hello");
+    }
+}
+
+#[tokio::test]
+async fn the_endpoint_stands_beside_the_front() {
+    let names = "connections = [\"inside\"]";
+    let rig =
+        Rig::with(names, "", |builder| builder.sections("[label_studio]\nupstream = \"http://127.0.0.1:9\"")).await;
+    assert_eq!(json_of(&rig.get("/storage/v1/b/test-media").await)["name"], "test-media");
+    let url = rig.owner.signed((&Method::GET, "test-media", "in/a.txt"), std::time::SystemTime::now());
+    assert_eq!(rig.gateway.client.get(&url, &[]).await.text(), "hello");
+    for elsewhere in
+        ["/-/label-studio/gcsx/token", "/-/label-studio%2Fgcs/storage/v1/b/test-media", "//-/label-studio/gcs"]
+    {
+        let status = rig.gateway.client.get(elsewhere, &[]).await.status.as_u16();
+        assert!([404, 502].contains(&status), "{elsewhere}: {status}");
+    }
+}

@@ -121,13 +121,25 @@ async fn only_what_is_expected_is_replaced_or_deleted() {
     let second =
         json_of(&write(&format!("ifGenerationMatch={first}")).await)["generation"].as_str().unwrap().to_owned();
     assert_eq!(refusal(&write(&format!("ifGenerationMatch={first}")).await).0, 412);
-    for unsupported in ["ifGenerationNotMatch=0", "ifMetagenerationMatch=1", "predefinedAcl=publicRead", "kmsKeyName=x"]
-    {
+    for unsupported in [
+        "ifGenerationMatch=",
+        "ifGenerationNotMatch=0",
+        "ifMetagenerationMatch=1",
+        "predefinedAcl=publicRead",
+        "kmsKeyName=x",
+    ] {
         assert_eq!(refusal(&write(unsupported).await).0, 400, "{unsupported}");
     }
     let object = "/storage/v1/b/test-media/o/notes%2F1";
     let delete = async |query: &str| rig.send(Method::DELETE, &format!("{object}{query}"), &[], "").await;
     assert_eq!(refusal(&delete(&format!("?ifGenerationMatch={first}")).await).0, 412);
+    for gone in [
+        format!("?generation={first}"),
+        "?generation=0".to_owned(),
+        format!("?generation={second}&ifGenerationMatch={first}"),
+    ] {
+        assert_eq!(refusal(&delete(&gone).await).0, 404, "{gone}");
+    }
     assert_eq!(delete(&format!("?ifGenerationMatch={second}")).await.status, 204);
     assert_eq!(refusal(&delete("").await).0, 404);
     assert_eq!(refusal(&rig.get(object).await).0, 404);
@@ -147,8 +159,15 @@ async fn what_cannot_be_understood_is_not_stored() {
     {
         bad.push((kind.to_owned(), good.clone()));
     }
-    for resource in ["", "{", "[]", "{}", r#"{"name":"notes/1","acl":[]}"#, r#"{"name":"notes/1","crc32c":"AAAAAA=="}"#]
-    {
+    for resource in [
+        "",
+        r#"{"name":"notes/1","bucket":"other-media"}"#,
+        "{",
+        "[]",
+        "{}",
+        r#"{"name":"notes/1","acl":[]}"#,
+        r#"{"name":"notes/1","crc32c":"AAAAAA=="}"#,
+    ] {
         bad.push((RELATED.1.to_owned(), multipart(resource, b"x")));
     }
     let long = format!(r#"{{"name":"notes/1","metadata":{{"k":"{}"}}}}"#, "x".repeat(100_000));
@@ -206,6 +225,28 @@ async fn half(rig: &Rig, query: &str, chunked: bool) -> TcpStream {
         tokio::task::yield_now().await;
     }
     stream
+}
+
+#[tokio::test]
+async fn a_piece_that_is_shorter_than_it_says_is_not_stored() {
+    let rig = Rig::start("").await;
+    let begun = rig.send(Method::POST, &format!("{UPLOAD}resumable"), &[], r#"{"name":"notes/1"}"#).await;
+    let location = begun.header("location");
+    let target = location.strip_prefix("http://gateway.test").unwrap();
+    for (content, status) in [
+        ("5\r\nhello\r\n0\r\n\r\n", 400),
+        ("b\r\nhello world\r\n0\r\n\r\n", 400),
+        ("a\r\n0123456789\r\n0\r\n\r\n", 200),
+    ] {
+        let head = format!(
+            "PUT {target} HTTP/1.1\r\nhost: gateway.test\r\nauthorization: {}\r\ncontent-range: bytes 0-9/10\r\n\
+             transfer-encoding: chunked\r\nconnection: close\r\n\r\n{content}",
+            rig.owner.bearer()
+        );
+        let answer = rig.gateway.client.raw(head).await;
+        assert!(answer.starts_with(format!("HTTP/1.1 {status}").as_bytes()), "{}", String::from_utf8_lossy(&answer));
+        assert_eq!(held(&rig, "notes/1").is_some(), status == 200);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
