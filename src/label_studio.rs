@@ -15,6 +15,7 @@ pub mod webhook;
 mod body;
 mod config;
 mod connect;
+mod credential;
 mod forward;
 mod front;
 mod named;
@@ -22,6 +23,7 @@ mod page;
 mod permits;
 mod redirect;
 mod resolve;
+mod told;
 mod tunnel;
 mod upstream;
 

@@ -12,6 +12,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::permits::Ear;
 use crate::gateway::body::Body as GatewayBody;
 use crate::gateway::exchange::Exchange;
 use crate::server::BoxError;
@@ -47,11 +48,30 @@ pub(super) struct Watched {
     progress: Progress,
     /// Runs while more is wanted.
     alarm: Option<Pin<Box<Sleep>>>,
+    ear: Option<Ear>,
 }
 
 impl Watched {
     pub(super) fn new(body: Incoming, limit: Duration, progress: Progress) -> Self {
-        Self { body, limit, progress, alarm: None }
+        Self { body, limit, progress, alarm: None, ear: None }
+    }
+
+    /// The same, heard as it passes.
+    pub(super) fn heard_by(self, ear: Option<Ear>) -> Self {
+        Self { ear, ..self }
+    }
+
+    fn let_hear(&mut self, frame: Option<&Frame<Bytes>>) {
+        let Some(ear) = self.ear.take() else { return };
+        let ear = match frame.and_then(Frame::data_ref) {
+            Some(piece) => ear.hear(piece),
+            None => Some(ear),
+        };
+        match ear {
+            // Before the last byte goes out: what is asked for next depends on it.
+            Some(ear) if frame.is_none() || self.body.is_end_stream() => ear.tell(),
+            ear => self.ear = ear,
+        }
     }
 }
 
@@ -63,6 +83,11 @@ impl HttpBody for Watched {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
             self.alarm = None;
             self.progress.note();
+            match &frame {
+                Some(Ok(frame)) => self.let_hear(Some(frame)),
+                Some(Err(_)) => self.ear = None,
+                None => self.let_hear(None),
+            }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         let limit = self.limit;

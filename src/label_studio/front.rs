@@ -116,7 +116,7 @@ impl Front {
         let vouched = gs_object(&ask);
         let covered = vouched.as_ref().and_then(|vouched| gateway.covering(vouched).zip(Some(vouched)));
         call.exchange.asks_for_media(covered.map(|(connection, _)| &connection.label));
-        let said = self.permits.ask(&self.upstream, (&call.head, call.arrival), ask.holder).await;
+        let said = self.permits.ask(&self.upstream, (&call.head, call.arrival), &ask).await;
         let names = match said {
             Ok(Said::Names(names)) => names,
             Ok(Said::Refused) => return self.refused(gateway, call, ask.holder).await,
@@ -141,7 +141,7 @@ impl Front {
         };
         match self.upstream.ask(probe).await {
             Ok(answer) if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
-                self.passed(call, answer)
+                self.passed(call, answer).await
             }
             Ok(_) => gateway.turn_away(&call.head, Rejection::NotInTask, call.exchange).map(Body::from),
             Err(error) => away(call, &error),
@@ -163,7 +163,7 @@ impl Front {
         let target =
             redirect::leads_home(&answer, &self.storage).filter(|_| self.config.uncovered == Uncovered::Stream);
         let fetch = target.and_then(|target| redirect::fetch(&call.head, &target, &self.storage));
-        let Some(fetch) = fetch else { return self.passed(call, answer) };
+        let Some(fetch) = fetch else { return self.passed(call, answer).await };
         match self.storage.ask(fetch).await {
             Ok(fetched) => {
                 let (head, body) = fetched.into_parts();
@@ -180,7 +180,7 @@ impl Front {
             return away(call, &UpstreamError::Late);
         };
         match self.upstream.ask(request).await {
-            Ok(answer) => self.passed(call, answer),
+            Ok(answer) => self.passed(call, answer).await,
             Err(error) => away(call, &error),
         }
     }
@@ -194,7 +194,7 @@ impl Front {
         let progress = Progress::now();
         let upload: Upload = Watched::new(body, self.upload_stall, progress.clone()).boxed_unsync();
         match self.upstream.send(request.map(|()| upload), &progress).await {
-            Ok(answer) => self.passed(call, answer),
+            Ok(answer) => self.passed(call, answer).await,
             Err(error) => away(call, &error),
         }
     }
@@ -207,11 +207,11 @@ impl Front {
             Err(error) => return away(call, &error),
         };
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return self.passed(call, answer);
+            return self.passed(call, answer).await;
         }
         let protocol = answer.headers().get(UPGRADE).cloned();
         let takeover = tunnel::to(hyper::upgrade::on(&mut answer), place);
-        let mut response = self.handed_back(call, answer);
+        let mut response = self.handed_back(call, answer).await;
         if let Some(protocol) = protocol {
             response.headers_mut().insert(UPGRADE, protocol);
         }
@@ -220,18 +220,24 @@ impl Front {
         response
     }
 
-    fn passed(&self, call: Call, answer: Response<Incoming>) -> Response<Body> {
+    async fn passed(&self, call: Call, answer: Response<Incoming>) -> Response<Body> {
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             // Nobody asked for it.
             return away(call, &UpstreamError::Unexpected(answer.status()));
         }
-        self.handed_back(call, answer)
+        self.handed_back(call, answer).await
     }
 
-    fn handed_back(&self, call: Call, answer: Response<Incoming>) -> Response<Body> {
+    async fn handed_back(&self, call: Call, answer: Response<Incoming>) -> Response<Body> {
         let (mut head, body) = answer.into_parts();
+        // A question to the API never changes who is signed in.
+        if call.head.method == Method::GET && call.head.uri.path().starts_with("/api/") {
+            self.permits.answered(&call.head.headers, &head.headers).await;
+        }
+        let ear = self.permits.listen(&call.head, &head);
         forward::strip_connection(&mut head.headers);
-        finish(call, Response::from_parts(head, self.upstream.watched(body)))
+        let body = self.upstream.watched(body).heard_by(ear);
+        finish(call, Response::from_parts(head, body))
     }
 }
 

@@ -2,22 +2,26 @@
 //!
 //! It is asked what the task holds, in the user's own name: who may not see the task gets no answer, and what the task
 //! does not name is not given. What it said is kept by a hash of the user's credential, never by the credential.
+//! What Label Studio tells the user of a task by itself counts as well, see `told`; it is only asked for what that leaves out.
+//! A credential that Label Studio has handed out in an answer may what the one may that it was handed out to: whoever
+//! holds the one was told the other. Never the other way round, since a login hands one out to nobody in particular.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest::{Context, SHA256};
-use http::header::{AUTHORIZATION, COOKIE};
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, response};
 use moka::future::Cache;
+use moka::sync;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::forward::{self, Arrival, X_API_KEY};
+use super::credential::Credential;
+use super::forward::{self, Arrival};
 use super::named;
-use super::resolve::Holder;
+use super::resolve::{Ask, Holder};
+use super::told;
 use super::upstream::{Upstream, UpstreamError};
 
 /// Longest description of a task, annotations included, that is read.
@@ -26,6 +30,10 @@ const LONGEST_TASK: usize = 64 * 1024 * 1024;
 const REMEMBERED: u64 = 64 * 1024 * 1024;
 /// What one entry takes besides its URIs.
 const OVERHEAD: usize = 256;
+/// Credentials that are known to have been handed out.
+const HANDED_OUT: u64 = 20_000;
+/// So many were handed out one after another, at most, since Label Studio was asked.
+const OLDER: usize = 8;
 
 /// What Label Studio said about a user and a task.
 #[derive(Clone, Debug)]
@@ -40,12 +48,16 @@ pub(super) enum Said {
 #[derive(Clone, Debug)]
 pub(super) struct Permits {
     known: Cache<Key, Arc<HashSet<String>>>,
+    /// What it has told by itself; not everything, perhaps.
+    told: sync::Cache<Key, Arc<HashSet<String>>>,
+    /// Of credentials that Label Studio has handed out, to which they were.
+    handed_out: Cache<Credential, Credential>,
 }
 
 /// A user's credential, hashed, and what was asked about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
-    credential: [u8; 32],
+    credential: Credential,
     holder: Holder,
 }
 
@@ -73,7 +85,25 @@ impl Permits {
             let bytes = names.iter().map(String::len).sum::<usize>() + OVERHEAD;
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
-        Self { known: Cache::builder().max_capacity(REMEMBERED).weigher(weigh).time_to_live(ttl).build() }
+        Self {
+            known: Cache::builder().max_capacity(REMEMBERED).weigher(weigh).time_to_live(ttl).build(),
+            told: sync::Cache::builder().max_capacity(REMEMBERED).weigher(weigh).time_to_live(ttl).build(),
+            handed_out: Cache::builder().max_capacity(HANDED_OUT).time_to_live(ttl).build(),
+        }
+    }
+
+    /// Takes down what an answer of Label Studio hands out to whoever sent `request`.
+    pub(super) async fn answered(&self, request: &HeaderMap, answer: &HeaderMap) {
+        if let Some(next) = Credential::after(request, answer) {
+            self.handed_out.insert(next, Credential::of(request)).await;
+        }
+    }
+
+    /// An ear for an answer that tells of tasks.
+    pub(super) fn listen(&self, request: &Parts, answer: &response::Parts) -> Option<Ear> {
+        let listens = told::is_asked_for(request) && told::is_readable(answer);
+        let ear = || Ear { heard: Vec::new(), credential: Credential::of(&request.headers), told: self.told.clone() };
+        listens.then(ear)
     }
 
     /// What Label Studio says about the user who sent `head`. Several who ask at once are one question.
@@ -81,16 +111,65 @@ impl Permits {
         &self,
         upstream: &Upstream,
         (head, arrival): (&Parts, Arrival),
-        holder: Holder,
+        ask: &Ask,
     ) -> Result<Said, Arc<UpstreamError>> {
-        let key = Key { credential: credential(&head.headers), holder };
-        let said = self.known.try_get_with(key, question(upstream, (head, arrival), holder)).await;
+        let credential = Credential::of(&head.headers);
+        if let Some(names) = self.known_already(credential, ask).await {
+            return Ok(Said::Names(names));
+        }
+        let holder = ask.holder;
+        let said =
+            self.known.try_get_with(Key { credential, holder }, question(upstream, (head, arrival), holder)).await;
         match said {
             Ok(names) => Ok(Said::Names(names)),
             Err(silent) => match &*silent {
                 Silent::Refused => Ok(Said::Refused),
                 Silent::Away(error) => Err(Arc::clone(error)),
             },
+        }
+    }
+
+    /// What Label Studio has said about this credential, or about those that it goes back to, if it is enough.
+    async fn known_already(&self, mut credential: Credential, ask: &Ask) -> Option<Arc<HashSet<String>>> {
+        let (holder, uri) = (ask.holder, ask.uri.trim());
+        for _ in 0..=OLDER {
+            let key = Key { credential, holder };
+            let told = self.told.get(&key).filter(|names| names.contains(uri));
+            let known = match told {
+                Some(names) => Some(names),
+                None => self.known.get(&key).await,
+            };
+            if known.is_some() {
+                return known;
+            }
+            credential = self.handed_out.get(&credential).await?;
+        }
+        None
+    }
+}
+
+/// Hears an answer that passes, whole, unless it is too long.
+#[derive(Debug)]
+pub(super) struct Ear {
+    heard: Vec<u8>,
+    credential: Credential,
+    told: sync::Cache<Key, Arc<HashSet<String>>>,
+}
+
+impl Ear {
+    /// `None` when there is more than is listened to.
+    pub(super) fn hear(mut self, piece: &[u8]) -> Option<Self> {
+        if piece.len() > told::LONGEST - self.heard.len() {
+            return None;
+        }
+        self.heard.extend_from_slice(piece);
+        Some(self)
+    }
+
+    /// Takes down what it has heard.
+    pub(super) fn tell(self) {
+        for (holder, names) in told::read(&self.heard) {
+            self.told.insert(Key { credential: self.credential, holder }, Arc::new(names));
         }
     }
 }
@@ -123,50 +202,4 @@ async fn question(
 
 fn away(error: UpstreamError) -> Silent {
     Silent::Away(Arc::new(error))
-}
-
-/// A hash of everything that says who the user is.
-fn credential(headers: &HeaderMap) -> [u8; 32] {
-    let mut hash = Context::new(&SHA256);
-    for name in [COOKIE, AUTHORIZATION, X_API_KEY] {
-        for value in headers.get_all(&name) {
-            for part in [name.as_str().as_bytes(), value.as_bytes()] {
-                hash.update(&part.len().to_be_bytes());
-                hash.update(part);
-            }
-        }
-    }
-    let digest = hash.finish();
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(digest.as_ref());
-    bytes
-}
-
-#[cfg(test)]
-mod tests {
-    use http::HeaderValue;
-
-    use super::*;
-
-    #[test]
-    fn every_part_of_a_credential_counts() {
-        let headers = |pairs: &[(http::HeaderName, &str)]| {
-            let mut headers = HeaderMap::new();
-            for (name, value) in pairs {
-                headers.append(name, HeaderValue::from_str(value).expect("legal"));
-            }
-            credential(&headers)
-        };
-        let known = [
-            headers(&[]),
-            headers(&[(COOKIE, "a")]),
-            headers(&[(COOKIE, "b")]),
-            headers(&[(AUTHORIZATION, "a")]),
-            headers(&[(X_API_KEY, "a")]),
-            headers(&[(COOKIE, "a"), (AUTHORIZATION, "a")]),
-            headers(&[(COOKIE, "a"), (COOKIE, "a")]),
-        ];
-        assert_eq!(known.iter().collect::<HashSet<_>>().len(), known.len());
-        assert_eq!(headers(&[(COOKIE, "a")]), headers(&[(COOKIE, "a"), (http::header::RANGE, "bytes=0-")]));
-    }
 }

@@ -4,4 +4,5 @@ mod backend;
 mod media;
 mod passing;
 mod secure;
+mod told;
 mod upgrade;

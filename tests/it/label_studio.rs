@@ -5,4 +5,5 @@ mod front;
 mod links;
 mod stage;
 mod storage;
+mod timing;
 mod urls;

@@ -113,12 +113,19 @@ impl Backend {
         location.clone_into(&mut self.shared.location.lock().unwrap());
     }
 
+    /// Puts other data into task 7.
+    pub(super) fn holds(&self, data: Value) {
+        *self.shared.data.lock().unwrap() = data;
+    }
+
     /// How often something was asked for.
     pub(super) fn count(&self, beginning: &str) -> usize {
         self.shared.asked.lock().unwrap().iter().filter(|target| target.starts_with(beginning)).count()
     }
 }
 
+/// The cookie that everybody is handed who is told of a task.
+pub(super) const NEXT_SESSION: &str = "session=fedcba9876543210fedcba9876543210";
 pub(super) const PICTURE: &[u8] = &[7; 1000];
 
 /// `gs://…` of an object of the connection's bucket.
@@ -157,7 +164,12 @@ async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
         }
         "/events" => events(shared),
         "/socket" => socket(request),
-        "/api/tasks/7/" => by_user(&request, || json(&json!({ "id": 7, "data": *shared.data.lock().unwrap() }))),
+        "/api/tasks/7/" => by_user(&request, || {
+            let mut answer = json(&json!({ "id": 7, "data": *shared.data.lock().unwrap() }));
+            // As the real one does with every answer.
+            answer.headers_mut().insert("set-cookie", format!("{NEXT_SESSION}; HttpOnly; Path=/").parse().unwrap());
+            answer
+        }),
         "/api/projects/3/" => by_user(&request, || {
             json(&json!({ "id": 3, "label_config": format!("<Image value=\"{}\"/>", gs("in/a.jpg")) }))
         }),
@@ -173,7 +185,7 @@ async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
 fn by_user(request: &Request<Incoming>, allowed: impl FnOnce() -> Answer) -> Answer {
     let cookie = request.headers().get("cookie").and_then(|value| value.to_str().ok());
     match cookie {
-        Some("user=owner") => allowed(),
+        Some(cookies) if cookies.split("; ").any(|cookie| cookie == "user=owner") => allowed(),
         Some(_) => text(StatusCode::FORBIDDEN, "forbidden, says Label Studio"),
         None => text(StatusCode::UNAUTHORIZED, "who are you, asks Label Studio"),
     }

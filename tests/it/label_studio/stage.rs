@@ -90,11 +90,17 @@ impl Stage {
 
 /// Puts a picture, a sound and a long video under this prefix.
 pub(super) fn put_media(gateway: &TestGateway, prefix: &str) {
-    let sample = |end: &str| SAMPLES.iter().find(|sample| sample.name.ends_with(end)).unwrap();
-    let put = |name: &str, object: Object| gateway.put(&format!("{prefix}{name}"), object);
-    put("crossing.jpg", Object::bytes(sample("crossing.jpg").bytes).content_type("image/jpeg"));
-    put("tune.wav", Object::bytes(sample("tune.wav").bytes).content_type("audio/wav"));
-    put("drive.mp4", Object::bytes(long_video(sample("drive.mp4").bytes)).content_type("video/mp4"));
+    for name in ["crossing.jpg", "tune.wav", "drive.mp4"] {
+        put_sample(gateway, name, &format!("{prefix}{name}"));
+    }
+}
+
+/// Puts one of the samples under a name; the video gets long, with its index at the end.
+pub(super) fn put_sample(gateway: &TestGateway, sample: &str, name: &str) {
+    let sample = SAMPLES.iter().find(|known| known.name.ends_with(sample)).unwrap();
+    let is_video = sample.content_type == "video/mp4";
+    let bytes = if is_video { long_video(sample.bytes) } else { sample.bytes.to_vec() };
+    gateway.put(name, Object::bytes(bytes).content_type(sample.content_type));
 }
 
 /// `gs://…` of an object.

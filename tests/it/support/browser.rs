@@ -90,6 +90,18 @@ impl Browser {
         .unwrap_or_else(|_| panic!("{url} was not loaded within {PATIENCE:?}"));
     }
 
+    /// Keeps nothing from one page to the next.
+    pub async fn without_cache(&mut self) {
+        self.call("Network.enable", json!({})).await;
+        self.call("Network.setCacheDisabled", json!({ "cacheDisabled": true })).await;
+        self.call("Network.setBypassServiceWorker", json!({ "bypass": true })).await;
+    }
+
+    /// Runs a script at the beginning of every page.
+    pub async fn begin_pages_with(&mut self, script: &str) {
+        self.call("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
+    }
+
     /// The value of a JavaScript expression; a promise is awaited.
     pub async fn evaluate(&mut self, expression: &str) -> Value {
         let parameters = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
