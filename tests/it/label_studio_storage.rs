@@ -3,6 +3,7 @@
 mod api;
 mod confined;
 mod google;
+mod hostile;
 mod key;
 mod rig;
 mod signed;
