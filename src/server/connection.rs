@@ -31,7 +31,7 @@ use crate::server::takeover::Handover;
 use crate::server::{Config, Limits, Peer, Service, Tls, proxy_protocol, refusal, request_head};
 
 /// How long a connection rests before it lets go of all memory that it can do without.
-const REST: Duration = Duration::from_secs(1);
+const REST: Duration = Duration::from_millis(200);
 /// How long a connection that has just come, or has begun a request, is waited for when the server ends.
 const LAST_REQUEST: Duration = Duration::from_secs(1);
 

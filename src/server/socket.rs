@@ -50,6 +50,14 @@ impl<T> Socket<T> {
     /// Takes bytes back, to be read once more.
     pub(super) fn unread(&mut self, bytes: Bytes) {
         self.unread = bytes;
+        self.let_go();
+    }
+
+    /// Nothing of a buffer may still be all of it.
+    fn let_go(&mut self) {
+        if self.unread.is_empty() {
+            self.unread = Bytes::new();
+        }
     }
 
     fn wrote(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -75,6 +83,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Socket<T> {
             let count = buf.remaining().min(self.unread.len());
             buf.put_slice(&self.unread[..count]);
             self.unread.advance(count);
+            self.let_go();
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
@@ -180,5 +189,21 @@ mod tests {
         let mut bytes = [0; 6];
         socket.read_exact(&mut bytes).await.unwrap();
         assert_eq!(&bytes, b"abcdef");
+    }
+
+    #[tokio::test]
+    async fn what_was_read_once_more_is_let_go_of() {
+        struct Owner(std::sync::Arc<[u8; 4]>);
+        impl AsRef<[u8]> for Owner {
+            fn as_ref(&self) -> &[u8] {
+                &*self.0
+            }
+        }
+        let (_, mut socket, _client) = answered(false);
+        let held = std::sync::Arc::new(*b"GET ");
+        socket.unread(Bytes::from_owner(Owner(held.clone())));
+        let mut bytes = [0; 4];
+        socket.read_exact(&mut bytes).await.unwrap();
+        assert_eq!((&bytes, std::sync::Arc::strong_count(&held)), (b"GET ", 1));
     }
 }
