@@ -44,7 +44,8 @@ def hot(name, way, must, aim):
 
 
 def idle(name, way):
-    return Scenario(name, way, 4 * KIB, 10_000, kind="idle", paced=False, without=("nginx-unbuffered", "gsgate-quiet", "direct"))
+    # One object for all: what is cached is no connection's.
+    return Scenario(name, way, 4 * KIB, 10_000, kind="idle", more=("--rotate", "1"), paced=False, without=("nginx-unbuffered", "gsgate-quiet", "direct"))
 
 
 SCENARIOS = [
