@@ -29,7 +29,8 @@ impl Validator {
     /// The validator of an object's representation.
     pub fn new(metadata: &Metadata, encoding: Encoding) -> Self {
         let suffix = if encoding == Encoding::Gzip { "-gz" } else { "" };
-        let tag = format!("\"{}-{}{suffix}\"", metadata.generation, metadata.metageneration);
+        let (generation, metageneration) = (metadata.generation.0.to_string(), metadata.metageneration.0.to_string());
+        let tag = ["\"", &generation, "-", &metageneration, suffix, "\""].concat();
         Self { tag, last_modified: metadata.last_modified.map(whole_seconds) }
     }
 
