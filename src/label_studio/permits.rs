@@ -16,6 +16,7 @@ use moka::future::Cache;
 use moka::sync;
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::credential::Credential;
 use super::forward::{self, Arrival};
@@ -32,6 +33,8 @@ const REMEMBERED: u64 = 64 * 1024 * 1024;
 const OVERHEAD: usize = 256;
 /// Credentials that are known to have been handed out.
 const HANDED_OUT: u64 = 20_000;
+/// Answers that are listened to at once.
+const EARS: usize = 64;
 /// So many were handed out one after another, at most, since Label Studio was asked.
 const OLDER: usize = 8;
 
@@ -52,6 +55,7 @@ pub(super) struct Permits {
     told: sync::Cache<Key, Arc<HashSet<String>>>,
     /// Of credentials that Label Studio has handed out, to which they were.
     handed_out: Cache<Credential, Credential>,
+    ears: Arc<Semaphore>,
 }
 
 /// A user's credential, hashed, and what was asked about.
@@ -89,6 +93,7 @@ impl Permits {
             known: Cache::builder().max_capacity(REMEMBERED).weigher(weigh).time_to_live(ttl).build(),
             told: sync::Cache::builder().max_capacity(REMEMBERED).weigher(weigh).time_to_live(ttl).build(),
             handed_out: Cache::builder().max_capacity(HANDED_OUT).time_to_live(ttl).build(),
+            ears: Arc::new(Semaphore::new(EARS)),
         }
     }
 
@@ -101,9 +106,12 @@ impl Permits {
 
     /// An ear for an answer that tells of tasks.
     pub(super) fn listen(&self, request: &Parts, answer: &response::Parts) -> Option<Ear> {
-        let listens = told::is_asked_for(request) && told::is_readable(answer);
-        let ear = || Ear { heard: Vec::new(), credential: Credential::of(&request.headers), told: self.told.clone() };
-        listens.then(ear)
+        if !told::is_asked_for(request) || !told::is_readable(answer) {
+            return None;
+        }
+        let place = Arc::clone(&self.ears).try_acquire_owned().ok()?;
+        let credential = Credential::of(&request.headers);
+        Some(Ear { heard: Vec::new(), credential, told: self.told.clone(), _place: place })
     }
 
     /// What Label Studio says about the user who sent `head`. Several who ask at once are one question.
@@ -154,6 +162,7 @@ pub(super) struct Ear {
     heard: Vec<u8>,
     credential: Credential,
     told: sync::Cache<Key, Arc<HashSet<String>>>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Ear {
