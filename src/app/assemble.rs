@@ -28,8 +28,8 @@ use crate::metrics::Metrics;
 use crate::server::readiness::Readiness;
 use crate::server::{self, PublicUrl};
 
-/// Signed URLs that are kept; one takes about 1 KiB.
-const SIGNED_URLS: u64 = 100_000;
+/// KiB of signed URLs that are kept; one takes about two.
+const SIGNED_URLS: u64 = 128 * 1024;
 
 /// What outlives a gateway.
 #[derive(Clone, Copy)]

@@ -115,10 +115,11 @@ struct Key {
 }
 
 impl SignedUrls {
-    /// An empty cache for up to `capacity` URLs.
+    /// An empty cache of up to `capacity` KiB.
     pub fn new(capacity: u64) -> Self {
         // LRU: the default policy may refuse new keys, and then every request for them would be signed anew.
-        Self { urls: Cache::builder().max_capacity(capacity).eviction_policy(EvictionPolicy::lru()).build() }
+        let urls = Cache::builder().max_capacity(capacity).weigher(kibibytes).eviction_policy(EvictionPolicy::lru());
+        Self { urls: urls.build() }
     }
 
     /// The URL of the window that `now` is in; however many wait for it, it is signed once.
@@ -148,6 +149,14 @@ impl SignedUrls {
         let url = self.urls.try_get_with(key, signing).await;
         url.map_err(|error| gcs::Error::Signature(gcs::Error::shared_cause(&error)))
     }
+}
+
+/// What an entry takes, the queue's places included.
+fn kibibytes(key: &Key, url: &SignedUrl) -> u32 {
+    const OVERHEAD: usize = 512;
+    let name = key.sign.object.as_ref().map_or(0, |object| object.as_str().len());
+    let query: usize = key.sign.query.iter().map(|(name, value)| name.len() + value.len()).sum();
+    u32::try_from((OVERHEAD + name + query + url.url.len()).div_ceil(1024)).unwrap_or(u32::MAX)
 }
 
 fn refused(error: impl std::error::Error + Send + Sync + 'static) -> gcs::Error {
