@@ -60,6 +60,7 @@ pub(super) fn request(head: &Parts, arrival: Arrival) -> Request<()> {
     *request.version_mut() = Version::HTTP_11;
     let mut headers = head.headers.clone();
     strip_connection(&mut headers);
+    strip_disguised(&mut headers);
     // The gateway has answered it itself by now, or will when the content is asked for.
     headers.remove(EXPECT);
     join_cookies(&mut headers);
@@ -69,6 +70,15 @@ pub(super) fn request(head: &Parts, arrival: Arrival) -> Request<()> {
     tell_arrival(&mut headers, arrival);
     *request.headers_mut() = headers;
     request
+}
+
+/// Takes names with an underscore away, as nginx and Django do: WSGI would take `X_Api_Key` for `X-Api-Key`, which was
+/// looked at.
+fn strip_disguised(headers: &mut HeaderMap) {
+    let disguised: Vec<_> = headers.keys().filter(|name| name.as_str().contains('_')).cloned().collect();
+    for name in disguised {
+        headers.remove(name);
+    }
 }
 
 /// The same, asking for the change of protocol that the client asks for; only of requests that [`upgrade_of`] allows.
@@ -199,6 +209,14 @@ mod tests {
             .collect();
         shown.sort_unstable();
         shown
+    }
+
+    #[test]
+    fn names_that_wsgi_would_take_for_others_stay_behind() {
+        let sent =
+            head(Version::HTTP_11, "/api/tasks/7/", &[("x_api_key", "k"), ("script_name", "/x"), ("x-api-key", "k")]);
+        let names: Vec<_> = request(&sent, DIRECT).headers().keys().map(ToString::to_string).collect();
+        assert!(names.contains(&"x-api-key".to_owned()) && !names.iter().any(|name| name.contains('_')), "{names:?}");
     }
 
     #[test]

@@ -30,6 +30,7 @@ fn collect_at(value: &Value, depth: usize, found: &mut HashSet<String>) {
 
 fn collect_text(text: &str, found: &mut HashSet<String>) {
     let whole = text.trim();
+    let blank = text.len() - text.trim_start().len();
     for (at, _) in text.match_indices(AFTER_SCHEME) {
         let scheme = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '+' | '-' | '.');
         let before = text[..at].trim_end_matches(scheme);
@@ -39,7 +40,7 @@ fn collect_text(text: &str, found: &mut HashSet<String>) {
         }
         match before.chars().next_back() {
             Some(quote @ ('"' | '\'')) => found.extend(uri.find(quote).map(|end| uri[..end].to_owned())),
-            _ if before.trim().is_empty() => {
+            _ if before.len() <= blank => {
                 found.insert(whole.to_owned());
             }
             _ => {}

@@ -31,6 +31,8 @@ const LONGEST_TASK: usize = 64 * 1024 * 1024;
 const REMEMBERED: u64 = 64 * 1024 * 1024;
 /// What one entry takes besides its URIs.
 const OVERHEAD: usize = 256;
+/// What a name takes besides its letters.
+const NAME: usize = 64;
 /// Credentials that are known to have been handed out.
 const HANDED_OUT: u64 = 20_000;
 /// Answers that are listened to at once.
@@ -86,7 +88,7 @@ enum Silent {
 impl Permits {
     pub(super) fn new(ttl: Duration) -> Self {
         let weigh = |_: &Key, names: &Arc<HashSet<String>>| {
-            let bytes = names.iter().map(String::len).sum::<usize>() + OVERHEAD;
+            let bytes = names.iter().map(|name| name.len() + NAME).sum::<usize>() + OVERHEAD;
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
         Self {

@@ -22,6 +22,8 @@ use crate::server::BoxError;
 
 /// Requests under way at once; further ones wait.
 const IN_FLIGHT: usize = 1024;
+/// How long a request waits for a place among them.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What goes out with a request.
 pub(super) type Upload = UnsyncBoxBody<Bytes, BoxError>;
@@ -80,7 +82,8 @@ impl Upstream {
         request: Request<Upload>,
         progress: &Progress,
     ) -> Result<Response<Incoming>, UpstreamError> {
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| UpstreamError::Late)?;
+        let place = timeout(PATIENCE, Arc::clone(&self.places).acquire_owned()).await;
+        let place = place.ok().and_then(Result::ok).ok_or(UpstreamError::Late)?;
         let stream = self.connector.open().await.map_err(|error| UpstreamError::Connect(error.into()))?;
         let (mut sender, connection) = http1::handshake(stream).await.map_err(UpstreamError::Broken)?;
         tokio::spawn(async move {
