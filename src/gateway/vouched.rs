@@ -45,6 +45,15 @@ impl Gateway {
         self.trusted_proxies.iter().any(|network| network.contains(address))
     }
 
+    /// An object was changed: whatever connection leads to it, what was known of it counts no more.
+    pub fn forget(&self, (bucket, object): (&BucketName, &ObjectName)) {
+        let leads_to =
+            |connection: &&Arc<Connection>| connection.config.uri.bucket == *bucket && connection.contains(object);
+        for connection in self.connections.values().filter(leads_to) {
+            self.metadata.forget(&connection.label, object);
+        }
+    }
+
     /// Lets a request come near if one of these connections lets its address. It has seen no object yet.
     pub fn come_near<'a>(
         &self,

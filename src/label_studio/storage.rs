@@ -275,7 +275,12 @@ impl Storage {
                 told(resource::bucket(bucket))
             }
             (Operation::Permissions(_), _) => Ok(call::json(StatusCode::OK, &self.permissions(call, operation))),
-            (Operation::List(bucket), _) => told(Listing::parse(query)?.page(client, &self.places, bucket).await?),
+            (Operation::List(bucket), _) => {
+                // What may not come near a connection sees nothing of what it serves.
+                let mut here: Vec<Place> = self.places.of(bucket).into_iter().cloned().collect();
+                here.retain(|place| call.come_near([&place.api]).is_ok());
+                told(Listing::parse(query)?.page(client, &Places::new(here), bucket).await?)
+            }
             (Operation::Stat(bucket, object), Some(place)) => {
                 query.only(&["generation", "alt"])?;
                 let (bucket_name, connection) = (bucket.clone(), &place.api);
@@ -305,7 +310,7 @@ impl Storage {
                     gcs::Error::Changed if version.is_some() => Refusal::NoVersion,
                     error => Refusal::from(error),
                 })?;
-                call.gateway.metadata.forget(&place.api.label, object);
+                call.gateway.forget((bucket, object));
                 Ok(call::empty(StatusCode::NO_CONTENT))
             }
             (Operation::Upload(bucket), _) => self.upload(call, (bucket, query), &caller, body).await,

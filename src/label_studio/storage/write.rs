@@ -104,7 +104,7 @@ impl Storage {
         let fault = content.fault();
         let written = call.gateway.client.write_announced(&connection.credential, request, &announced, content).await;
         // What is stored is not what is remembered, whatever became of the answer.
-        call.gateway.metadata.forget(&connection.label, &object);
+        call.gateway.forget((bucket, &object));
         match (written, fault.get()) {
             (Ok(metadata), _) => {
                 call.exchange.found(metadata.generation);

@@ -43,6 +43,17 @@ async fn a_list_of_the_bucket_is_one_of_the_connections() {
 }
 
 #[tokio::test]
+async fn a_list_leaves_out_what_the_client_may_not_come_near() {
+    let away = "[connections.away]\nuri = \"gs://test-media/away/\"\nallow = [\"192.0.2.0/24\"]";
+    let rig = Rig::with("connections = [\"inside\", \"away\"]", away, |builder| builder).await;
+    rig.gateway.put("away/1", Object::bytes("1"));
+    let near = ["in/a.txt", "in/deep/b c.txt"].map(str::to_owned).to_vec();
+    assert_eq!(names(&rig, "test-media", "").await.0, near);
+    assert_eq!(names(&rig, "test-media", "prefix=away/").await.0, Vec::<String>::new());
+    assert_eq!(names(&rig, "test-media", "delimiter=/").await.1, json!(["in/"]));
+}
+
+#[tokio::test]
 async fn a_page_token_of_ones_own_making_leads_nowhere_else() {
     use base64::Engine as _;
     use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
