@@ -13,17 +13,22 @@ const AFTER_SCHEME: &str = "://";
 
 /// Adds what `value` names.
 pub(super) fn collect(value: &Value, found: &mut HashSet<String>) {
-    collect_at(value, 0, found);
+    each_text(value, &mut |text| collect_text(text, found));
 }
 
-fn collect_at(value: &Value, depth: usize, found: &mut HashSet<String>) {
+/// Every text in `value`, however it is nested.
+pub(super) fn each_text(value: &Value, take: &mut impl FnMut(&str)) {
+    each_text_at(value, 0, take);
+}
+
+fn each_text_at(value: &Value, depth: usize, take: &mut impl FnMut(&str)) {
     if depth > DEEPEST {
         return;
     }
     match value {
-        Value::String(text) => collect_text(text, found),
-        Value::Array(items) => items.iter().for_each(|item| collect_at(item, depth + 1, found)),
-        Value::Object(fields) => fields.values().for_each(|field| collect_at(field, depth + 1, found)),
+        Value::String(text) => take(text),
+        Value::Array(items) => items.iter().for_each(|item| each_text_at(item, depth + 1, take)),
+        Value::Object(fields) => fields.values().for_each(|field| each_text_at(field, depth + 1, take)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }

@@ -64,22 +64,13 @@ pub(super) fn read(answer: &[u8]) -> Vec<(Holder, HashSet<String>)> {
     let named = |Task { id, data }: Task| {
         let (holder, mut names) = (Holder::Task(id), HashSet::new());
         named::collect(&data, &mut names);
-        linked(&data, holder, &mut names);
+        named::each_text(&data, &mut |text| linked_in(text, holder, &mut names));
         (holder, names)
     };
     tasks.into_iter().take(MOST).map(named).collect()
 }
 
 /// Adds what is linked to as this task's.
-fn linked(value: &Value, holder: Holder, names: &mut HashSet<String>) {
-    match value {
-        Value::String(text) => linked_in(text, holder, names),
-        Value::Array(items) => items.iter().for_each(|item| linked(item, holder, names)),
-        Value::Object(fields) => fields.values().for_each(|field| linked(field, holder, names)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-}
-
 fn linked_in(text: &str, holder: Holder, names: &mut HashSet<String>) {
     let start = holder.bare_path() + "?fileuri=";
     for (at, _) in text.match_indices(&start) {
