@@ -149,11 +149,7 @@ impl Exporter {
         }
         let object = self.name(project, annotation)?;
         for _ in 0..RACES {
-            let held = match self.held(&object).await {
-                Ok(Some(held)) => held,
-                Ok(None) => return Ok(Outcome::Nothing),
-                Err(error) => return Err(error),
-            };
+            let Some(held) = self.held(&object).await? else { return Ok(Outcome::Nothing) };
             let expected = Expected::Generation(held.generation);
             let request = DeleteRequest {
                 bucket: self.target.bucket.clone(),

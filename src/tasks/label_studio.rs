@@ -131,22 +131,20 @@ impl Importer<'_> {
         self.learn(known, counts).await?;
         known.started();
         self.go_through(known, counts, &mut summary).await?;
-        for _ in 1..PASSES {
+        for pass in 1..=PASSES {
             if self.settle(began, known, &mut summary).await? {
                 self.vanished(known, &mut summary).await?;
                 return Ok(summary);
             }
-            // What counts as known was told the first time.
-            let mut again = Summary::default();
-            self.go_through(known, counts, &mut again).await?;
-            summary.made += again.made;
-            summary.troubled |= again.troubled;
+            if pass < PASSES {
+                // What counts as known was told the first time.
+                let mut again = Summary::default();
+                self.go_through(known, counts, &mut again).await?;
+                summary.made += again.made;
+                summary.troubled |= again.troubled;
+            }
         }
-        if !self.settle(began, known, &mut summary).await? {
-            return Err(ImportError::Unsettled);
-        }
-        self.vanished(known, &mut summary).await?;
-        Ok(summary)
+        Err(ImportError::Unsettled)
     }
 
     /// Lists the bucket, and makes what has no task.
