@@ -106,7 +106,12 @@ impl Objects {
     /// memory is full and nobody has asked for the object lately.
     ///
     /// Must be called inside a runtime: the fill is a task of its own, so that no client's leaving ends it for others.
-    pub fn fetch(&self, place: Place<'_>, known: Option<&Metadata>, wanted: impl FnOnce() -> Wanted) -> Option<Found> {
+    pub fn fetch(
+        &self,
+        place: Place<'_>,
+        known: Option<&Arc<Metadata>>,
+        wanted: impl FnOnce() -> Wanted,
+    ) -> Option<Found> {
         let store = self.store.as_ref()?;
         let key = Key::from(place);
         let mut fills = store.fills.lock().unwrap_or_else(PoisonError::into_inner);
@@ -124,10 +129,7 @@ impl Objects {
         let (filling, reader) = Filling::begin();
         fills.insert(key.clone(), Arc::clone(&filling));
         drop(fills);
-        tokio::spawn(
-            Fill { store: Arc::clone(store), key, filling, known: known.cloned().map(Arc::new), wanted: wanted() }
-                .run(),
-        );
+        tokio::spawn(Fill { store: Arc::clone(store), key, filling, known: known.cloned(), wanted: wanted() }.run());
         Some(Found::Filling(reader, Role::First))
     }
 

@@ -190,7 +190,7 @@ impl<'a> Source<'a> {
         known: Option<&Arc<Metadata>>,
         exchange: &mut Exchange,
     ) -> Result<Option<Supply>, Rejection> {
-        let found = self.objects.fetch(self.place(), known.map(Arc::as_ref), || self.wanted());
+        let found = self.objects.fetch(self.place(), known, || self.wanted());
         let mut reader = match found {
             None => return Ok(None),
             Some(Found::Kept(kept)) => {
