@@ -115,12 +115,9 @@ impl Gateway {
         let mut exchange = Exchange::begin(&head, &self.metrics, &self.audit);
         let mut scope = Scope { cors: &self.default_cors };
         let answer = self.answer(&head, peer, &mut scope, &mut exchange).await;
-        let mut response = answer.unwrap_or_else(|rejection| refuse(rejection, &mut exchange));
-        scope.cors.decorate(&head.method, head.headers.get(ORIGIN), response.headers_mut());
-        finish(response.headers_mut(), &exchange);
+        let mut response = closed(&head, answer, scope.cors, exchange);
         keep_link(response.headers_mut(), &head);
-        exchange.answered(&response);
-        response.map(|body| body.watched(exchange))
+        response
     }
 
     async fn answer<'a>(
@@ -147,7 +144,7 @@ impl Gateway {
         if head.method == Method::OPTIONS {
             return preflight(connection, head);
         }
-        exchange.paid_by(self.budgets.network(client, SystemTime::now()).await?);
+        self.let_pay(client, exchange).await?;
         let approach = connection.identify(approach, &head.headers).await?;
         let object = connection.name(path);
         let shown = Shown::of(token, head.uri.query());
@@ -173,6 +170,12 @@ impl Gateway {
         let client = ClientAddr::derive(peer, &head.headers, &self.trusted_proxies)?;
         exchange.asked_by(client);
         Ok(client)
+    }
+
+    /// Lets the client's network pay.
+    pub async fn let_pay(&self, client: ClientAddr, exchange: &mut Exchange) -> Result<(), Rejection> {
+        exchange.paid_by(self.budgets.network(client, SystemTime::now()).await?);
+        Ok(())
     }
 
     /// Notes who was admitted, and lets them pay.
@@ -271,6 +274,20 @@ impl Gateway {
 /// Whose cross-origin rules apply: the connection's once the client is admitted to it.
 struct Scope<'a> {
     cors: &'a Cors,
+}
+
+/// The answer as it leaves; the exchange ends with its body.
+fn closed(
+    head: &Parts,
+    answer: Result<Response<Body>, Rejection>,
+    cors: &Cors,
+    mut exchange: Exchange,
+) -> Response<Body> {
+    let mut response = answer.unwrap_or_else(|rejection| refuse(rejection, &mut exchange));
+    cors.decorate(&head.method, head.headers.get(ORIGIN), response.headers_mut());
+    finish(response.headers_mut(), &exchange);
+    exchange.answered(&response);
+    response.map(|body| body.watched(exchange))
 }
 
 fn refuse(rejection: Rejection, exchange: &mut Exchange) -> Response<Body> {

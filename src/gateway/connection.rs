@@ -2,6 +2,7 @@
 //!
 //! Decides which objects belong to it; an object outside its bucket, prefix or filter does not exist here.
 
+use std::cmp::Reverse;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -20,7 +21,7 @@ use super::route::EncodedPath;
 use super::subject::Subject;
 use crate::cache::objects::Scope;
 use crate::gcs::Credential;
-use crate::object::{GsUri, ObjectName, ProjectId};
+use crate::object::{BucketName, GsUri, ObjectName, ProjectId};
 
 /// `[connections.NAME]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -197,6 +198,16 @@ impl Connection {
     /// Whether the object is under the prefix and passes `filter` and `recursive`.
     pub fn contains(&self, object: &ObjectName) -> bool {
         self.config.contains(object)
+    }
+
+    /// Whether an object is one that the connection serves.
+    pub fn leads_to(&self, bucket: &BucketName, object: &ObjectName) -> bool {
+        self.config.uri.bucket == *bucket && self.contains(object)
+    }
+
+    /// Of several that lead to an object it belongs to the greatest: the longest prefix, then the first name.
+    pub fn precedence(&self) -> (usize, Reverse<Arc<str>>) {
+        (self.config.uri.path.as_str().len(), Reverse(Arc::clone(&self.label)))
     }
 
     /// Whether signed URLs can be made.

@@ -5,20 +5,17 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use http::header::ORIGIN;
 use http::request::Parts;
 use http::{Method, Response};
 
 use super::body::Body;
 use super::client_addr::ClientAddr;
 use super::connection::Connection;
-use super::cors::Cors;
 use super::exchange::Exchange;
 use super::fetch::Fetch;
 use super::reject::Rejection;
-use super::{Gateway, finish, preflight, refuse};
+use super::{Gateway, closed, preflight};
 use crate::object::{BucketName, ObjectName};
 
 /// An object that the tool says its user may read. Whoever makes one has asked.
@@ -47,9 +44,7 @@ impl Gateway {
 
     /// An object was changed: whatever connection leads to it, what was known of it counts no more.
     pub fn forget(&self, (bucket, object): (&BucketName, &ObjectName)) {
-        let leads_to =
-            |connection: &&Arc<Connection>| connection.config.uri.bucket == *bucket && connection.contains(object);
-        for connection in self.connections.values().filter(leads_to) {
+        for connection in self.connections.values().filter(|connection| connection.leads_to(bucket, object)) {
             self.metadata.forget(&connection.label, object);
         }
     }
@@ -70,12 +65,6 @@ impl Gateway {
             }
         }
         Err(refused)
-    }
-
-    /// Lets the client's network pay for a request that goes no way of media.
-    pub async fn let_pay(&self, client: ClientAddr, exchange: &mut Exchange) -> Result<(), Rejection> {
-        exchange.paid_by(self.budgets.network(client, SystemTime::now()).await?);
-        Ok(())
     }
 
     /// Answers the question of a page that may then come with the tool's word.
@@ -100,15 +89,10 @@ impl Gateway {
         closed(head, Err(rejection), &self.default_cors, exchange)
     }
 
-    /// The connection that an object belongs to; of several, the one with the longest prefix.
+    /// The connection that an object belongs to.
     pub fn covering(&self, wanted: &Vouched) -> Option<&Arc<Connection>> {
-        let holds = |connection: &&Arc<Connection>| {
-            connection.config.uri.bucket == wanted.bucket && connection.contains(&wanted.object)
-        };
-        let rank = |connection: &&Arc<Connection>| {
-            (connection.config.uri.path.as_str().len(), std::cmp::Reverse(Arc::clone(&connection.label)))
-        };
-        self.connections.values().filter(holds).max_by_key(rank)
+        let leads_to = |connection: &&Arc<Connection>| connection.leads_to(&wanted.bucket, &wanted.object);
+        self.connections.values().filter(leads_to).max_by_key(|connection| connection.precedence())
     }
 
     /// Delivers an object that the tool vouched for, if the connection's own rules admit the client, too.
@@ -133,7 +117,7 @@ impl Gateway {
         let client = self.client(head, peer, exchange)?;
         let approach = connection.access.approach(client, self.network.as_deref())?;
         exchange.admitted_to(&connection.label);
-        exchange.paid_by(self.budgets.network(client, SystemTime::now()).await?);
+        self.let_pay(client, exchange).await?;
         let approach = connection.identify(approach, &head.headers).await?;
         let admitted = approach.admit_vouched(vouched)?;
         self.let_in(connection, &admitted, exchange).await?;
@@ -141,17 +125,4 @@ impl Gateway {
         exchange.wants(&vouched.object);
         self.deliver((connection, &vouched.object), &admitted, &fetch, exchange).await
     }
-}
-
-fn closed(
-    head: &Parts,
-    answer: Result<Response<Body>, Rejection>,
-    cors: &Cors,
-    mut exchange: Exchange,
-) -> Response<Body> {
-    let mut response = answer.unwrap_or_else(|rejection| refuse(rejection, &mut exchange));
-    cors.decorate(&head.method, head.headers.get(ORIGIN), response.headers_mut());
-    finish(response.headers_mut(), &exchange);
-    exchange.answered(&response);
-    response.map(|body| body.watched(exchange))
 }

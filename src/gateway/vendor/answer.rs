@@ -87,7 +87,7 @@ impl Gateway {
             return preflight(connection, head);
         }
         // Paid for before Toloka is asked: whoever asks for nonsense shall not make us ask for it without end.
-        exchange.paid_by(self.budgets.network(client, SystemTime::now()).await?);
+        self.let_pay(client, exchange).await?;
         let fetch = Fetch::parse(&head.method, &head.headers)?.over(head.version);
         let object = connection.name(key)?;
         if !connection.contains(&object) {
@@ -113,7 +113,7 @@ impl Gateway {
         if head.method != Method::GET {
             return Err(FetchError::Method.into());
         }
-        exchange.paid_by(self.budgets.network(client, SystemTime::now()).await?);
+        self.let_pay(client, exchange).await?;
         let key = diffgram.read(&head.headers, head.uri.query())?;
         let bucket = bucket.decode().map_err(Rejection::Encoding)?;
         let object = ObjectName::new(key).map_err(Rejection::Name)?;
@@ -175,7 +175,7 @@ impl Gateway {
         if head.method == Method::OPTIONS {
             return preflight(connection, head);
         }
-        exchange.paid_by(self.budgets.network(client, SystemTime::now()).await?);
+        self.let_pay(client, exchange).await?;
         let admitted = approach.admit_by_vendor(proof)?;
         self.let_in(connection, &admitted, exchange).await?;
         let fetch = Fetch::parse(&head.method, &head.headers)?.over(head.version);

@@ -73,8 +73,8 @@ impl Places {
         (bucket, object): (&BucketName, &ObjectName),
         wanted: impl Fn(&Place) -> bool,
     ) -> Option<&Place> {
-        let fitting = self.of(bucket).into_iter().filter(|place| wanted(place) && place.contains(object));
-        fitting.max_by_key(|place| (place.prefix().len(), std::cmp::Reverse(Arc::clone(&place.api.label))))
+        let fitting = self.0.iter().filter(|place| wanted(place) && place.api.leads_to(bucket, object));
+        fitting.max_by_key(|place| place.api.precedence())
     }
 
     /// Whether an object of this name is served.
