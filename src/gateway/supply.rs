@@ -93,6 +93,11 @@ impl From<Read> for Supply {
 }
 
 impl Plan {
+    /// Whether all of the object is selected, however large it is: players begin with `bytes=0-`.
+    fn is_whole(self) -> bool {
+        matches!(self.range, None | Some(ByteRange::From { first: 0 }))
+    }
+
     /// Whether this is the version that the plan was made for.
     fn fits(self, metadata: &Metadata) -> Result<(), gcs::Error> {
         match self.pinned {
@@ -173,7 +178,7 @@ impl<'a> Source<'a> {
     /// Whether the whole object is to be read, for whoever asks.
     fn is_for_all(self, plan: Plan, known: Option<&Arc<Metadata>>) -> bool {
         match (known, plan.range) {
-            (None, range) => range.is_none(),
+            (None, _) => plan.is_whole(),
             (Some(known), None) => self.objects.takes(known),
             (Some(known), Some(range)) => {
                 let whole = range.resolve(known.size).is_some_and(|span| span.len() == known.size);
@@ -209,12 +214,21 @@ impl<'a> Source<'a> {
                 plan.fits(&metadata)?;
                 self.part_of(fetch, plan, metadata, |span| Content::Filling(reader.narrow(span))).map(Some)
             }
-            Opened::Taken(read) if plan.range.is_none() => {
+            Opened::Taken(read) if plan.is_whole() => {
                 plan.fits(&read.metadata)?;
-                Ok(Some(Supply::from(*read)))
+                self.whole(fetch, plan, *read).map(Some)
             }
             Opened::Taken(_) | Opened::Alone => Ok(None),
         }
+    }
+
+    /// All of an object, named as the part that was asked for.
+    fn whole(self, fetch: &Fetch, plan: Plan, read: Read) -> Result<Supply, Rejection> {
+        let mut supply = Supply::from(read);
+        if supply.form == Form::Stored && !self.representation(fetch, &supply.metadata).is_decompressed() {
+            supply.part = plan.select(&supply.metadata)?.1;
+        }
+        Ok(supply)
     }
 
     /// A part of an object that is known and not kept whole. The whole of it, also as a part, is read at once instead,

@@ -176,6 +176,36 @@ async fn parts_come_out_of_what_is_kept() {
 }
 
 #[tokio::test]
+async fn what_a_player_asks_for_first_is_kept_for_its_next_question() {
+    let gateway = start().await;
+    let large = 9 * 1024 * 1024;
+    gateway.put("x", object());
+    gateway.put("large", Object::generated(large as u64, 7));
+    for (name, size, asked) in [("x", SIZE, 1), ("large", large, 3)] {
+        for _ in 0..2 {
+            let answer = gateway.client.get(&format!("/media/{name}"), &[("range", "bytes=0-")]).await;
+            assert_eq!(answer.status, 206, "{name}");
+            assert!(answer.bytes() == pattern(7, 0, size), "{name}");
+            assert_eq!(answer.header("content-range"), format!("bytes 0-{}/{size}", size - 1));
+            assert_eq!(answer.header("content-length"), size.to_string());
+        }
+        assert_eq!(gateway.gcs.requests().len(), asked, "{name}: what is too large is read each time");
+    }
+    gateway.put("empty", Object::bytes(""));
+    assert_eq!(gateway.client.get("/media/empty", &[("range", "bytes=0-")]).await.status, 416);
+    let packed = gzip::gzip(b"some text that is not short");
+    for (accept, status, bytes) in [("gzip", 206, &packed[..]), ("identity", 200, b"some text that is not short")] {
+        for control in ["private", "no-store"] {
+            let name = format!("{accept}-{control}");
+            gateway.put(&name, Object::bytes(packed.clone()).content_encoding("gzip").cache_control(control));
+            let headers = [("range", "bytes=0-"), ("accept-encoding", accept)];
+            let answer = gateway.client.get(&format!("/media/{name}"), &headers).await;
+            assert_eq!((answer.status.as_u16(), answer.bytes()), (status, bytes), "{name}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn gzip_is_kept_once_for_those_who_take_it_and_those_who_do_not() {
     let gateway = start().await;
     let text = b"some text that is not short ".repeat(500);
