@@ -230,8 +230,7 @@ impl Front {
 
     async fn handed_back(&self, call: Call, answer: Response<Incoming>) -> Response<Body> {
         let (mut head, body) = answer.into_parts();
-        // A question to the API never changes who is signed in.
-        if call.head.method == Method::GET && call.head.uri.path().starts_with("/api/") {
+        if call.head.method == Method::GET && changes_nobody(call.head.uri.path()) {
             self.permits.answered(&call.head.headers, &head.headers).await;
         }
         let ear = self.permits.listen(&call.head, &head);
@@ -239,6 +238,11 @@ impl Front {
         let body = self.upstream.watched(body).heard_by(ear);
         finish(call, Response::from_parts(head, body))
     }
+}
+
+/// Whether a question there leaves whoever asks signed in as they were: the API, and the files that pages are made of.
+fn changes_nobody(path: &str) -> bool {
+    ["/api/", "/react-app/", "/static/"].iter().any(|start| path.starts_with(start))
 }
 
 /// The object that a request asks for, if it is one of Cloud Storage's.

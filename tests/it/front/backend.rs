@@ -126,6 +126,8 @@ impl Backend {
 
 /// The cookie that everybody is handed who is told of a task.
 pub(super) const NEXT_SESSION: &str = "session=fedcba9876543210fedcba9876543210";
+/// The one that they are handed with a page's scripts.
+pub(super) const LATER_SESSION: &str = "session=89abcdef0123456789abcdef01234567";
 pub(super) const PICTURE: &[u8] = &[7; 1000];
 
 /// `gs://…` of an object of the connection's bucket.
@@ -168,6 +170,11 @@ async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
             let mut answer = json(&json!({ "id": 7, "data": *shared.data.lock().unwrap() }));
             // As the real one does with every answer.
             answer.headers_mut().insert("set-cookie", format!("{NEXT_SESSION}; HttpOnly; Path=/").parse().unwrap());
+            answer
+        }),
+        "/react-app/99.js" => by_user(&request, || {
+            let mut answer = text(StatusCode::OK, "");
+            answer.headers_mut().insert("set-cookie", format!("{LATER_SESSION}; HttpOnly; Path=/").parse().unwrap());
             answer
         }),
         "/api/projects/3/" => by_user(&request, || {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::backend::{Backend, NEXT_SESSION, PICTURE, gs, resolve};
+use super::backend::{Backend, LATER_SESSION, NEXT_SESSION, PICTURE, gs, resolve};
 use crate::support::TestGateway;
 
 const OWNER: &str = "user=owner; session=0123456789abcdef0123456789abcdef";
@@ -19,7 +19,9 @@ async fn media_of_a_task_that_was_just_shown_is_there_without_a_question() {
     let page = gateway.client.get("/api/tasks/7/?project=1", &[("cookie", OWNER)]).await;
     assert_eq!((page.status.as_u16(), backend.count("/api/")), (200, 1));
     let next = format!("{NEXT_SESSION}; user=owner");
-    for cookie in [OWNER, &next] {
+    let later = format!("{LATER_SESSION}; user=owner");
+    assert_eq!(gateway.client.get("/react-app/99.js", &[("cookie", &next)]).await.status, 200);
+    for cookie in [OWNER, &next, &later] {
         let media = gateway.client.get(&resolve(&gs("in/a.jpg")), &[("cookie", cookie)]).await;
         assert_eq!((media.status.as_u16(), media.bytes()), (200, PICTURE), "{cookie}");
     }
