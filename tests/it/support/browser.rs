@@ -3,6 +3,7 @@
 //! Everything is bounded by [`PATIENCE`]; nothing is polled from here, waiting happens inside the page.
 //! Follows <https://chromedevtools.github.io/devtools-protocol/>.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -31,6 +32,9 @@ pub struct Browser {
     loaded: bool,
     downloaded: bool,
     console: Vec<String>,
+    /// When each request of the page was sent, in seconds.
+    sent: HashMap<String, f64>,
+    redirects: Vec<f64>,
     _process: Child,
     _profile: TempDir,
 }
@@ -68,6 +72,8 @@ impl Browser {
             loaded: false,
             downloaded: false,
             console: Vec::new(),
+            sent: HashMap::new(),
+            redirects: Vec::new(),
             _process: process,
             _profile: profile,
         };
@@ -78,6 +84,8 @@ impl Browser {
     /// Opens `url` and waits for its load event.
     pub async fn goto(&mut self, url: &str) {
         self.loaded = false;
+        self.sent.clear();
+        self.redirects.clear();
         let answer = self.call("Page.navigate", json!({ "url": url })).await;
         assert!(answer.get("errorText").is_none(), "{url}: {}", answer["errorText"]);
         timeout(PATIENCE, async {
@@ -88,6 +96,11 @@ impl Browser {
         })
         .await
         .unwrap_or_else(|_| panic!("{url} was not loaded within {PATIENCE:?}"));
+    }
+
+    /// How long each answer took, in milliseconds, that led this page's requests elsewhere; after [`Browser::without_cache`].
+    pub fn redirects(&self) -> &[f64] {
+        &self.redirects
     }
 
     /// Keeps nothing from one page to the next.
@@ -229,6 +242,14 @@ impl Browser {
         let parameters = &event["params"];
         match event["method"].as_str() {
             Some("Page.loadEventFired") => self.loaded = true,
+            Some("Network.requestWillBeSent") => {
+                let id = parameters["requestId"].as_str().unwrap_or_default();
+                let now = parameters["timestamp"].as_f64().unwrap_or_default();
+                let before = self.sent.insert(id.to_owned(), now);
+                if let Some(before) = before.filter(|_| parameters.get("redirectResponse").is_some()) {
+                    self.redirects.push((now - before) * 1000.0);
+                }
+            }
             Some("Page.downloadProgress") => self.downloaded |= parameters["state"] == "completed",
             Some("Runtime.consoleAPICalled") => {
                 let words = parameters["args"].as_array().into_iter().flatten();
