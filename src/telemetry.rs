@@ -7,6 +7,7 @@
 mod access;
 mod causes;
 mod format;
+mod lines;
 mod trace;
 
 use std::io::{self, IsTerminal};
@@ -21,6 +22,7 @@ use tracing_subscriber::{EnvFilter, fmt, registry};
 pub use access::{AccessEvent, Outcome, TARGET};
 pub use causes::Causes;
 pub use format::Formatter;
+pub use lines::{flush, gather};
 pub use trace::{RequestId, Trace};
 
 /// The `[log]` section.
@@ -77,7 +79,7 @@ pub fn init(config: &Config, project: Option<String>) -> Result<(), Error> {
         Format::Auto => io::stderr().is_terminal(),
     };
     let formatter = if for_people { Formatter::Text } else { Formatter::Json { project } };
-    subscriber(&config.level, formatter, io::stderr)?.try_init().map_err(Error::Twice)
+    subscriber(&config.level, formatter, lines::Lines)?.try_init().map_err(Error::Twice)
 }
 
 /// The subscriber that [`init`] installs, with a writer of one's choice.

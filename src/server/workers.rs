@@ -8,11 +8,14 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::telemetry;
 
 /// All threads of a server; without any, the caller's own runtime serves.
 #[derive(Debug, Default)]
@@ -90,11 +93,23 @@ impl Drop for Workers {
 
 impl Worker {
     fn start(number: usize, stop: CancellationToken) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let runtime = Builder::new_current_thread().enable_all().on_thread_park(telemetry::flush).build()?;
         let handle = runtime.handle().clone();
-        let thread =
-            thread::Builder::new().name(format!("serve-{number}")).spawn(move || runtime.block_on(stop.cancelled()))?;
+        let serve = move || {
+            telemetry::gather();
+            runtime.block_on(stop.run_until_cancelled(flush_every_second()));
+        };
+        let thread = thread::Builder::new().name(format!("serve-{number}")).spawn(serve)?;
         Ok(Self { runtime: handle, connections: Arc::default(), thread })
+    }
+}
+
+/// A thread that is never without work does not park.
+async fn flush_every_second() {
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        seconds.tick().await;
+        telemetry::flush();
     }
 }
 

@@ -78,7 +78,7 @@ macro_rules! event {
             trace = $event.trace.as_ref().map(Trace::trace_id),
             span = $event.trace.as_ref().and_then(Trace::span_id),
             sampled = $event.trace.as_ref().map(Trace::is_sampled),
-            client = $event.client.map(tracing::field::display),
+            client = $event.client.map(address).as_deref(),
             method = cut(&$event.method),
             path = cut(&without_link(&$event.path)),
             protocol = $event.protocol,
@@ -94,7 +94,7 @@ macro_rules! event {
             end_seconds = $event.to_end.as_secs_f64(),
             outcome = $event.outcome.as_str(),
             user_agent = $event.user_agent.as_deref().map(cut),
-            "request"
+            message = "request",
         )
     };
 }
@@ -141,6 +141,19 @@ fn without_link(path: &str) -> Cow<'_, str> {
 /// What a link's segment begins with.
 fn mark(segment: &str) -> Option<&'static str> {
     ["~", "%7E", "%7e"].into_iter().find(|mark| segment.starts_with(mark))
+}
+
+/// An address as text: the usual ones without the formatting machinery.
+fn address(ip: IpAddr) -> String {
+    let IpAddr::V4(ip) = ip else { return ip.to_string() };
+    let mut text = String::with_capacity(15);
+    for octet in ip.octets() {
+        if !text.is_empty() {
+            text.push('.');
+        }
+        text.push_str(itoa::Buffer::new().format(octet));
+    }
+    text
 }
 
 fn cut(value: &str) -> &str {

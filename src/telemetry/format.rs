@@ -5,8 +5,7 @@
 
 mod json;
 
-use std::fmt::{self, Write};
-use std::ops::Range;
+use std::fmt;
 use std::time::SystemTime;
 
 use tracing::field::{Field, Visit};
@@ -35,95 +34,76 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let mut fields = Fields::new();
-        event.record(&mut fields);
         let time = humantime::format_rfc3339_micros(SystemTime::now());
         let (level, target) = (*event.metadata().level(), event.metadata().target());
         match self {
-            Self::Text => text(&mut writer, (&time, level, target), &fields),
+            Self::Text => {
+                let mut fields = Fields::default();
+                event.record(&mut fields);
+                text(&mut writer, (&time, level, target), &fields)
+            }
             Self::Json { project } => {
-                writer.write_str(&json::line((&time, level, target), &mut fields, project.as_deref())?)
+                let mut entry = json::Entry::new(target, project.as_deref());
+                event.record(&mut entry);
+                entry.write(&mut writer, (&time, level, target))
             }
         }
     }
 }
 
-/// The fields of one event, in their order. All texts stand in one string: an event a request must not cost much.
+/// The fields of one event, in their order.
+#[derive(Default)]
 struct Fields {
-    texts: String,
-    message: Range<usize>,
+    message: String,
     values: Vec<(&'static str, Value)>,
 }
 
-#[derive(Clone, Debug)]
 enum Value {
-    Text(Range<usize>),
-    Float(f64),
-    Unsigned(u64),
-    Signed(i64),
-    Bool(bool),
-    /// Has been written already.
-    Taken,
+    Text(String),
+    /// A number or a boolean.
+    Bare(String),
 }
 
 impl Fields {
-    fn new() -> Self {
-        Self { texts: String::with_capacity(512), message: 0..0, values: Vec::with_capacity(24) }
+    fn bare(&mut self, field: &Field, value: impl fmt::Display) {
+        self.values.push((field.name(), Value::Bare(value.to_string())));
     }
 
-    fn take(&mut self, name: &str) -> Option<Value> {
-        let (_, value) = self.values.iter_mut().find(|(known, _)| *known == name)?;
-        Some(std::mem::replace(value, Value::Taken)).filter(|value| !matches!(value, Value::Taken))
-    }
-
-    fn put(&mut self, field: &Field, value: Value) {
-        match value {
-            Value::Text(range) if field.name() == "message" => self.message = range,
-            value => self.values.push((field.name(), value)),
+    fn text(&mut self, field: &Field, value: String) {
+        match field.name() {
+            "message" => self.message = value,
+            name => self.values.push((name, Value::Text(value))),
         }
-    }
-
-    fn write(&mut self, field: &Field, value: fmt::Arguments<'_>) {
-        let start = self.texts.len();
-        // Writing to a string does not fail.
-        let _ = self.texts.write_fmt(value);
-        self.put(field, Value::Text(start..self.texts.len()));
-    }
-
-    fn text(&self, range: &Range<usize>) -> &str {
-        self.texts.get(range.clone()).unwrap_or_default()
     }
 }
 
 impl Visit for Fields {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, Value::Float(value));
+        self.bare(field, value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, Value::Signed(value));
+        self.bare(field, value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, Value::Unsigned(value));
+        self.bare(field, value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, Value::Bool(value));
+        self.bare(field, value);
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        let start = self.texts.len();
-        self.texts.push_str(value);
-        self.put(field, Value::Text(start..self.texts.len()));
+        self.text(field, value.to_owned());
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        self.write(field, format_args!("{}", Causes(value)));
+        self.text(field, Causes(value).to_string());
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.write(field, format_args!("{value:?}"));
+        self.text(field, format!("{value:?}"));
     }
 }
 
@@ -131,17 +111,12 @@ impl Visit for Fields {
 type Origin<'a> = (&'a dyn fmt::Display, Level, &'a str);
 
 fn text(line: &mut Writer<'_>, (time, level, target): Origin<'_>, fields: &Fields) -> fmt::Result {
-    write!(line, "{time} {level:>5} {target}: {}", escaped(fields.text(&fields.message)))?;
+    write!(line, "{time} {level:>5} {target}: {}", escaped(&fields.message))?;
     for (name, value) in &fields.values {
         write!(line, " {name}=")?;
         match value {
-            Value::Float(number) => write!(line, "{number}")?,
-            Value::Unsigned(number) => write!(line, "{number}")?,
-            Value::Signed(number) => write!(line, "{number}")?,
-            Value::Bool(value) => write!(line, "{value}")?,
-            Value::Taken => {}
-            Value::Text(range) => {
-                let value = fields.text(range);
+            Value::Bare(value) => line.write_str(value)?,
+            Value::Text(value) => {
                 let bare = !value.is_empty() && value.chars().all(|c| c.is_ascii_graphic() && c != '"' && c != '\\');
                 if bare { line.write_str(value)? } else { write!(line, "\"{}\"", escaped(value))? }
             }
@@ -295,6 +270,47 @@ mod tests {
         let failed = AccessEvent { status: 502, ..event() };
         let line = logged(Formatter::Json { project: None }, || failed.emit());
         assert!(line.contains(r#""severity":"WARNING""#), "{line}");
+    }
+
+    #[test]
+    fn any_event_is_an_entry() {
+        let entry = |project: Option<&str>, act: fn()| {
+            let line = logged(Formatter::Json { project: project.map(str::to_owned) }, act);
+            assert_eq!(line.matches('\n').count(), 1, "{line}");
+            let mut entry: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            entry.as_object_mut().unwrap().remove("time").unwrap();
+            entry
+        };
+        let target = module_path!();
+        assert_eq!(
+            entry(None, || tracing::info!(word = "\"\\", count = 7_u64, least = i64::MIN, most = u128::MAX, "said")),
+            json!({
+                "severity": "INFO", "target": target, "message": "said", "word": "\"\\", "count": 7, "least": i64::MIN,
+                "most": u128::MAX.to_string(),
+            })
+        );
+        let numbers =
+            || tracing::warn!(half = 0.5, large = 1e300, none = f64::NAN, endless = f64::INFINITY, yes = true);
+        assert_eq!(
+            entry(None, numbers),
+            json!({
+                "severity": "WARNING", "target": target, "half": 0.5, "large": 1e300, "none": null, "endless": null, "yes": true,
+            })
+        );
+        let error = || {
+            let error = io::Error::other("a\nb");
+            tracing::error!(error = &error as &dyn std::error::Error, trace = "t", "failed");
+        };
+        let failed = |trace| {
+            json!({
+                "severity": "ERROR", "target": target, "message": "failed", "error": "a\\nb",
+                "logging.googleapis.com/trace": trace,
+            })
+        };
+        assert_eq!((entry(None, error), entry(Some("p"), error)), (failed("t"), failed("projects/p/traces/t")));
+        let ours =
+            || tracing::info!(target = "forged", time = "forged", severity = 9, httpRequest = 1.0, method = "GET");
+        assert_eq!(entry(None, ours), json!({ "severity": "INFO", "target": target, "method": "GET" }));
     }
 
     #[test]

@@ -27,7 +27,8 @@ impl RequestId {
 
     /// A fresh one.
     pub fn random() -> Self {
-        Self(format!("{:032x}", fastrand::u128(..)))
+        let digits = fastrand::u128(..).to_be_bytes().into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        Self(digits.map(|digit| char::from_digit(digit.into(), 16).unwrap_or('0')).collect())
     }
 
     /// The id sent, where there is exactly one and it is good, else a fresh one.
@@ -64,11 +65,11 @@ pub struct Trace {
 impl Trace {
     /// What `traceparent` says, or else `X-Cloud-Trace-Context`.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
-        let parent = HeaderName::from_static("traceparent");
-        let cloud = HeaderName::from_static("x-cloud-trace-context");
-        only(headers, &parent)
+        const PARENT: HeaderName = HeaderName::from_static("traceparent");
+        const CLOUD: HeaderName = HeaderName::from_static("x-cloud-trace-context");
+        only(headers, &PARENT)
             .and_then(|value| Self::from_traceparent(value.to_str().ok()?))
-            .or_else(|| only(headers, &cloud).and_then(|value| Self::from_cloud(value.to_str().ok()?)))
+            .or_else(|| only(headers, &CLOUD).and_then(|value| Self::from_cloud(value.to_str().ok()?)))
     }
 
     /// `00-{32 hex}-{16 hex}-{2 hex}`, lower case; later versions may append fields.

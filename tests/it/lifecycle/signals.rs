@@ -1,5 +1,6 @@
 //! SIGTERM on the real binary: what is in flight ends, nothing new begins, and a second signal waits for nobody.
 
+use futures_util::future::join_all;
 use gsgate::emulator::{Emulator, Object, pattern};
 use http::Method;
 use http_body_util::BodyExt as _;
@@ -62,6 +63,19 @@ async fn a_download_that_takes_too_long_is_broken_off() {
     assert_eq!(binary.ended().await.code(), Some(0));
     assert!(response.into_body().collect().await.is_err(), "visibly broken");
     binary.logged("drain_timeout passed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_request_is_in_the_log_soon_and_at_the_end() {
+    let mut binary = started().await;
+    binary.client.head("/media/x", &[]).await;
+    assert_eq!(binary.requests_logged(1).await, 1, "nothing has to follow");
+    let more = (0..100).map(|_| binary.client.head("/media/x", &[]));
+    assert!(join_all(more).await.iter().all(|answer| answer.status == 200));
+    binary.signal("TERM").await;
+    assert_eq!(binary.ended().await.code(), Some(0));
+    binary.logged("drained").await;
+    assert_eq!(binary.requests_logged(101).await, 101);
 }
 
 #[tokio::test(flavor = "multi_thread")]

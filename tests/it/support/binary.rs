@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub struct Binary {
 #[derive(Default)]
 struct Log {
     lines: Mutex<Vec<Value>>,
+    /// Lines about requests, which are only counted: those of a heavy test would be all that is kept.
+    requests: AtomicUsize,
     more: Notify,
 }
 
@@ -122,6 +125,22 @@ impl Binary {
         timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never logged: {words}\n{:#?}", self.log.lines.lock()))
     }
 
+    /// Waits until as many requests are logged; tells how many are.
+    pub async fn requests_logged(&self, count: usize) -> usize {
+        let wait = async {
+            loop {
+                let more = self.log.more.notified();
+                let logged = self.log.requests.load(Ordering::Relaxed);
+                if logged >= count {
+                    return logged;
+                }
+                more.await;
+            }
+        };
+        let logged = timeout(PATIENCE, wait).await;
+        logged.unwrap_or_else(|_| panic!("{} of {count}", self.log.requests.load(Ordering::Relaxed)))
+    }
+
     /// How many lines with these words there are.
     pub fn lines(&self, words: &str) -> usize {
         self.log.lines.lock().unwrap().iter().filter(|line| line.to_string().contains(words)).count()
@@ -161,12 +180,13 @@ impl Binary {
 async fn follow(stderr: tokio::process::ChildStderr, log: Arc<Log>) {
     let mut lines = BufReader::new(stderr).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        // The access log of a heavy test is of no interest here, and would be all that is kept.
         let value = serde_json::from_str(&line).unwrap_or(Value::String(line));
-        if value.get("httpRequest").is_none() {
+        if value.get("httpRequest").is_some() {
+            log.requests.fetch_add(1, Ordering::Relaxed);
+        } else {
             log.lines.lock().unwrap().push(value);
-            log.more.notify_waiters();
         }
+        log.more.notify_waiters();
     }
 }
 
