@@ -3,9 +3,12 @@
 //! Freshness is decided here, by the `now` that is passed in; moka bounds the count and drops what nobody asks for.
 //! Never decides who may see an object: access comes first, always.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ahash::RandomState;
+use moka::Equivalent;
 use moka::sync::Cache;
 
 use crate::object::{Metadata, ObjectName};
@@ -31,12 +34,29 @@ struct Entry {
 }
 
 /// Connection and object.
-type Key = (Arc<str>, ObjectName);
+#[derive(Debug, PartialEq, Eq)]
+struct Key(Arc<str>, ObjectName);
+
+/// A key that is only looked for.
+#[derive(Clone, Copy, Hash)]
+struct Place<'a>(&'a str, &'a ObjectName);
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Place(&self.0, &self.1).hash(state);
+    }
+}
+
+impl Equivalent<Key> for Place<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        *self.0 == *key.0 && *self.1 == key.1
+    }
+}
 
 /// The cache. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct MetadataCache {
-    entries: Cache<Key, Entry>,
+    entries: Cache<Key, Entry, RandomState>,
     present_for: Duration,
     missing_for: Duration,
 }
@@ -48,13 +68,13 @@ impl MetadataCache {
             .max_capacity(CAPACITY)
             .weigher(|key: &Key, entry: &Entry| weight(key, &entry.known))
             .time_to_live(present_for.max(missing_for))
-            .build();
+            .build_with_hasher(RandomState::new());
         Self { entries, present_for, missing_for }
     }
 
     /// What is known and still fresh at `now`.
-    pub fn lookup(&self, connection: &Arc<str>, object: &ObjectName, now: Instant) -> Option<Known> {
-        let entry = self.entries.get(&(Arc::clone(connection), object.clone()))?;
+    pub fn lookup(&self, connection: &str, object: &ObjectName, now: Instant) -> Option<Known> {
+        let entry = self.entries.get(&Place(connection, object))?;
         let keep = match entry.known {
             Known::Present(_) => self.present_for,
             Known::Missing => self.missing_for,
@@ -66,17 +86,17 @@ impl MetadataCache {
     /// Remembers what GCS said at `now`.
     pub fn insert(&self, connection: &Arc<str>, object: &ObjectName, known: Known, now: Instant) {
         let entry = Entry { known, since: now };
-        self.entries.insert((Arc::clone(connection), object.clone()), entry);
+        self.entries.insert(Key(Arc::clone(connection), object.clone()), entry);
     }
 
     /// Forgets an object, because it turned out to be another one.
-    pub fn forget(&self, connection: &Arc<str>, object: &ObjectName) {
-        self.entries.invalidate(&(Arc::clone(connection), object.clone()));
+    pub fn forget(&self, connection: &str, object: &ObjectName) {
+        self.entries.invalidate(&Place(connection, object));
     }
 }
 
 /// What an entry takes in memory, in bytes.
-fn weight((_, object): &Key, known: &Known) -> u32 {
+fn weight(Key(_, object): &Key, known: &Known) -> u32 {
     let texts = match known {
         Known::Missing => 0,
         Known::Present(metadata) => {

@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ahash::RandomState;
 use http::HeaderValue;
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
@@ -100,7 +101,7 @@ pub struct UrlRequest {
 /// The least recently used URLs are forgotten first.
 #[derive(Clone, Debug)]
 pub struct SignedUrls {
-    urls: Cache<Key, SignedUrl>,
+    urls: Cache<Key, SignedUrl, RandomState>,
 }
 
 /// All that a URL hangs on.
@@ -119,7 +120,7 @@ impl SignedUrls {
     pub fn new(capacity: u64) -> Self {
         // LRU: the default policy may refuse new keys, and then every request for them would be signed anew.
         let urls = Cache::builder().max_capacity(capacity).weigher(kibibytes).eviction_policy(EvictionPolicy::lru());
-        Self { urls: urls.build() }
+        Self { urls: urls.build_with_hasher(RandomState::new()) }
     }
 
     /// The URL of the window that `now` is in; however many wait for it, it is signed once.

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use ahash::RandomState;
 use http::HeaderValue;
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
@@ -79,7 +80,7 @@ impl fmt::Debug for Token {
 
 /// The tokens of one credential.
 pub(crate) struct Tokens {
-    held: Cache<(Slot, u64), Token>,
+    held: Cache<(Slot, u64), Token, RandomState>,
     slots: [State; 4],
     environment: Environment,
 }
@@ -105,7 +106,8 @@ struct Failure {
 impl Tokens {
     pub(crate) fn new(environment: Environment) -> Self {
         // LRU, because the default policy may refuse a new key. Each slot has one living token and perhaps the next.
-        let held = Cache::builder().max_capacity(32).eviction_policy(EvictionPolicy::lru()).build();
+        let held = Cache::builder().max_capacity(32).eviction_policy(EvictionPolicy::lru());
+        let held = held.build_with_hasher(RandomState::new());
         Self { held, slots: Default::default(), environment }
     }
 

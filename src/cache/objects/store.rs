@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ahash::RandomState;
 use bytes::Bytes;
 use moka::notification::RemovalCause;
 use moka::sync::Cache;
@@ -47,7 +48,7 @@ impl Limits {
 
 pub(super) struct Store {
     pub(super) limits: Limits,
-    pub(super) kept: Cache<Key, Kept>,
+    pub(super) kept: Cache<Key, Kept, RandomState>,
     pub(super) fills: Mutex<HashMap<Key, Arc<Filling>>>,
     /// Room for all bytes that live: kept, being filled, or evicted and still being sent.
     room: Arc<Semaphore>,
@@ -75,7 +76,7 @@ impl Store {
                     gauges.cache_evicted(Tier::Memory);
                 }
             })
-            .build();
+            .build_with_hasher(RandomState::new());
         let room = usize::try_from((memory + memory / 4) / PERMIT).unwrap_or(usize::MAX);
         Self {
             kept,
