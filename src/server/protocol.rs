@@ -28,8 +28,11 @@ use crate::server::takeover::{Handover, Tunnel};
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Most heads come in one piece of this size.
 const FIRST_READ: usize = 4096;
-/// Largest head and write buffer of an HTTP/1 connection; the least that holds a target and headers at their limits.
-const HTTP1_BUFFER: usize = 64 * 1024;
+/// Largest head of a request, and largest trailers; the least that holds a target and headers at their limits.
+const HTTP1_HEAD: usize = 64 * 1024;
+/// Bytes of an answer that wait for the client before more are asked for: what is read from GCS at once is written at once.
+/// To hyper it is the most that it reads ahead as well, of which [`Socket`] gives it less.
+const HTTP1_BUFFER: usize = 256 * 1024;
 const HTTP2_STREAMS: u32 = 100;
 const HTTP2_HEADERS: u32 = 32 * 1024;
 /// Clients have nothing to upload.
@@ -221,7 +224,11 @@ fn listen<T: AsyncRead + Unpin>(
 fn http1() -> http1::Builder {
     let mut http = http1::Builder::new();
     // hyper's own header timeout cannot tell a slow head from an idle connection, see `activity`.
-    http.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HTTP1_BUFFER).writev(true);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_header_size(HTTP1_HEAD)
+        .max_buf_size(HTTP1_BUFFER)
+        .writev(true);
     http
 }
 

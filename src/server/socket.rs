@@ -9,13 +9,16 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::server::activity::Activity;
 
 /// How long a closed connection goes on reading.
 const LINGER: Duration = Duration::from_secs(1);
+/// Bytes of one read. hyper makes its buffer larger whenever a read fills it, and would go on up to 256 KiB for whoever
+/// sends much.
+const MOST_READ: usize = 64 * 1024 - 1;
 /// How much it reads.
 const LINGER_BYTES: usize = 512 * 1024;
 
@@ -80,14 +83,14 @@ impl<T> Socket<T> {
 impl<T: AsyncRead + Unpin> AsyncRead for Socket<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if !self.unread.is_empty() {
-            let count = buf.remaining().min(self.unread.len());
+            let count = buf.remaining().min(self.unread.len()).min(MOST_READ);
             buf.put_slice(&self.unread[..count]);
             self.unread.advance(count);
             self.let_go();
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
-        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let result = Pin::new(&mut (&mut self.stream).take(MOST_READ as u64)).poll_read(cx, buf);
         if buf.filled().len() > before {
             self.activity.read(&buf.filled()[before..], Instant::now());
         }
