@@ -17,6 +17,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CipherSuite, ClientConfig, RootCertStore};
+use tokio::sync::Semaphore;
 use tower_service::Service;
 
 use super::buffers::Buffers;
@@ -26,6 +27,8 @@ use crate::gcs::{Config, Endpoint, Source};
 
 /// Quiet connections are probed, so that a dead peer is noticed.
 const KEEPALIVE: Duration = Duration::from_secs(30);
+/// Connections that are made at once. A handshake takes tens of KiB, and a thousand are not sooner done all together.
+const AT_ONCE: usize = 64;
 
 /// Why no connector could be made from the configuration.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +63,7 @@ pub(super) struct Connector {
     authority: Authority,
     tls: Arc<ClientConfig>,
     timeout: Duration,
+    turns: Arc<Semaphore>,
 }
 
 impl Connector {
@@ -71,7 +75,8 @@ impl Connector {
         let to = config.connect_to.as_deref().map(address).transpose()?;
         let tls = Arc::new(client_tls(&config.endpoint, config.ca_file.as_deref())?);
         let authority = config.endpoint.authority().clone();
-        Ok(Self { via: Via { tcp, to }, authority, tls, timeout: config.connect_timeout })
+        let turns = Arc::new(Semaphore::new(AT_ONCE));
+        Ok(Self { via: Via { tcp, to }, authority, tls, timeout: config.connect_timeout, turns })
     }
 
     /// Host and port of the endpoint.
@@ -79,8 +84,10 @@ impl Connector {
         &self.authority
     }
 
-    /// Connects to where `target` is, within the time limit.
+    /// Connects to where `target` is, within the time limit once it is its turn; how long it waits for that is the
+    /// caller's to bound.
     pub(super) async fn connect(&self, target: &Uri, buffers: Buffers) -> Result<Link, Source> {
+        let _turn = self.turns.acquire().await?;
         let timeout = self.timeout;
         let late = |_| io::Error::new(io::ErrorKind::TimedOut, format!("not connected within {timeout:?}"));
         tokio::time::timeout(timeout, self.open(target, buffers)).await.map_err(late)?
