@@ -141,14 +141,13 @@ impl Hashes {
     /// Reads one header or several; unknown algorithms are passed over, malformed sums are not.
     fn read(headers: &Fields) -> Result<Self, Error> {
         let mut hashes = Self::default();
-        for value in headers.all("x-goog-hash") {
-            let value = std::str::from_utf8(value).map_err(|_| nonsense("unreadable x-goog-hash"))?;
-            for hash in value.split(',').map(str::trim) {
-                match hash.split_once('=') {
-                    Some(("crc32c", sum)) => hashes.crc32c = Some(crc32c(sum)?),
-                    Some(("md5", sum)) => hashes.md5 = Some(md5(sum)?),
-                    _ => {}
-                }
+        for hash in headers.all("x-goog-hash").flat_map(|value| value.split(|byte| *byte == b',')) {
+            let hash = Some(hash.trim_ascii()).filter(|hash| hash.is_ascii());
+            let hash = hash.ok_or_else(|| nonsense("unreadable x-goog-hash"))?;
+            if let Some(sum) = hash.strip_prefix(b"crc32c=") {
+                hashes.crc32c = Some(crc32c(sum)?);
+            } else if let Some(sum) = hash.strip_prefix(b"md5=") {
+                hashes.md5 = Some(md5(sum)?);
             }
         }
         Ok(hashes)
@@ -156,22 +155,26 @@ impl Hashes {
 }
 
 /// A CRC32C as GCS writes it: base64 of four bytes, big-endian.
-pub(super) fn crc32c(base64: &str) -> Result<u32, Error> {
+pub(super) fn crc32c(base64: impl AsRef<[u8]>) -> Result<u32, Error> {
     sum(base64).map(u32::from_be_bytes).ok_or_else(|| nonsense("unreadable crc32c"))
 }
 
 /// An MD5 as GCS writes it: base64 of 16 bytes.
-pub(super) fn md5(base64: &str) -> Result<[u8; 16], Error> {
+pub(super) fn md5(base64: impl AsRef<[u8]>) -> Result<[u8; 16], Error> {
     sum(base64).ok_or_else(|| nonsense("unreadable md5"))
 }
 
-fn sum<const LENGTH: usize>(base64: &str) -> Option<[u8; LENGTH]> {
-    BASE64_STANDARD.decode(base64).ok()?.try_into().ok()
+fn sum<const LENGTH: usize>(base64: impl AsRef<[u8]>) -> Option<[u8; LENGTH]> {
+    let mut bytes = [0; 16];
+    let length = BASE64_STANDARD.decode_slice(base64, &mut bytes).ok()?;
+    bytes.get(..length)?.try_into().ok()
 }
 
 /// A decimal number: digits alone, since `u64::from_str` would also take a leading `+`.
-pub(super) fn decimal(text: &str) -> Option<u64> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+pub(super) fn decimal(text: &[u8]) -> Option<u64> {
+    let digit = |byte: u8| byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
+    let more = |number: u64, byte: &u8| number.checked_mul(10)?.checked_add(digit(*byte)?);
+    if text.is_empty() { None } else { text.iter().try_fold(0, more) }
 }
 
 /// A header that is a number, or absent; anything else is an error.
@@ -179,10 +182,7 @@ fn number(headers: &Fields, name: &'static str) -> Result<Option<u64>, Error> {
     let mut values = headers.all(name);
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
-        (Some(value), None) => {
-            let number = std::str::from_utf8(value).ok().and_then(decimal);
-            number.map(Some).ok_or_else(|| nonsense(format!("{name} is not a number")))
-        }
+        (Some(value), None) => decimal(value).map(Some).ok_or_else(|| nonsense(format!("{name} is not a number"))),
         (Some(_), Some(_)) => Err(nonsense(format!("{name} occurs twice"))),
     }
 }

@@ -189,7 +189,9 @@ pub(super) fn read(json: &[u8]) -> Result<ListPage, Error> {
 
 impl Item {
     fn listed(self) -> Result<Listed, Error> {
-        let number = |text: &str, name| decimal(text).ok_or_else(|| Error::Protocol(format!("{name} is not a number")));
+        let number = |text: &str, name| {
+            decimal(text.as_bytes()).ok_or_else(|| Error::Protocol(format!("{name} is not a number")))
+        };
         let present = |text: Option<String>| text.filter(|text| !text.is_empty());
         if self.name.is_empty() {
             return Err(Error::Protocol("an object without a name".to_owned()));

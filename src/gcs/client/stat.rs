@@ -43,7 +43,8 @@ pub(super) fn read(json: &[u8]) -> Result<Metadata, Error> {
         }
     };
     let resource: Resource = serde_json::from_slice(json).map_err(unreadable)?;
-    let number = |text: &str, name| decimal(text).ok_or_else(|| Error::Protocol(format!("{name} is not a number")));
+    let number =
+        |text: &str, name| decimal(text.as_bytes()).ok_or_else(|| Error::Protocol(format!("{name} is not a number")));
     let present = |text: Option<String>| text.filter(|text| !text.is_empty());
     Ok(Metadata {
         generation: Generation(number(&resource.generation, "generation")?),

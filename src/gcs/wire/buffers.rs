@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::BytesMut;
 
-/// The first read of an answer: its head, and all of a small body.
-pub(super) const SMALL: usize = 64 * 1024;
+/// The first read of an answer: its head, and all of a picture of 100 KB in TLS records.
+pub(super) const SMALL: usize = 112 * 1024;
 /// Reads of a body that is still long.
 pub(super) const LARGE: usize = 256 * 1024;
 /// Below this a read would cost more than another buffer.
