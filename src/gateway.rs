@@ -249,7 +249,8 @@ impl Gateway {
                     object,
                     subject: connection.tells(admitted),
                 };
-                match proxy::deliver(source, admitted, fetch, exchange, decision_for).await? {
+                // A redirect is not to carry all that this takes.
+                match Box::pin(proxy::deliver(source, admitted, fetch, exchange, decision_for)).await? {
                     Opened::Answer(response, decision) => {
                         exchange.decided(decision);
                         return Ok(response);

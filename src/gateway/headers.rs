@@ -17,6 +17,9 @@ use super::decide::Delivery;
 use super::fetch::{Encoding, Validator};
 use crate::object::{ContentRange, Metadata, ObjectName};
 
+/// Besides all XML and all that has parts.
+const ACTIVE: [&str; 5] = ["text/html", "text/xml", "application/xml", "application/pdf", "text/xsl"];
+
 const X_GOOG_GENERATION: HeaderName = HeaderName::from_static("x-goog-generation");
 const X_GOOG_HASH: HeaderName = HeaderName::from_static("x-goog-hash");
 
@@ -118,7 +121,8 @@ fn insert_stored(headers: &mut HeaderMap, name: HeaderName, value: Option<&str>)
 /// The stored type, or one guessed from the name's extension where the stored one says nothing.
 pub fn content_type<'a>(object: &ObjectName, metadata: &'a Metadata) -> &'a str {
     let stored = metadata.content_type.as_deref().unwrap_or_default().trim();
-    let legal = HeaderValue::from_bytes(stored.as_bytes()).is_ok();
+    // What `HeaderValue` takes.
+    let legal = stored.bytes().all(|byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f));
     let essence = essence(stored);
     let says_nothing =
         ["", "application/octet-stream", "binary/octet-stream"].iter().any(|none| essence.eq_ignore_ascii_case(none));
@@ -139,10 +143,14 @@ fn essence(content_type: &str) -> &str {
 /// (<https://fetch.spec.whatwg.org/#content-type-header>), so any of them counts.
 pub fn is_active(content_type: &str) -> bool {
     content_type.split(',').map(essence).any(|essence| {
-        let essence = essence.to_ascii_lowercase();
-        matches!(essence.as_str(), "text/html" | "text/xml" | "application/xml" | "application/pdf" | "text/xsl")
-            || essence.ends_with("+xml")
-            || essence.starts_with("multipart/")
+        let begins = |with: &str| essence.get(..with.len()).is_some_and(|it| it.eq_ignore_ascii_case(with));
+        let ends = |with: &str| {
+            essence
+                .len()
+                .checked_sub(with.len())
+                .is_some_and(|at| essence.as_bytes()[at..].eq_ignore_ascii_case(with.as_bytes()))
+        };
+        ACTIVE.iter().any(|active| essence.eq_ignore_ascii_case(active)) || ends("+xml") || begins("multipart/")
     })
 }
 

@@ -29,8 +29,10 @@ impl Validator {
     /// The validator of an object's representation.
     pub fn new(metadata: &Metadata, encoding: Encoding) -> Self {
         let suffix = if encoding == Encoding::Gzip { "-gz" } else { "" };
-        let (generation, metageneration) = (metadata.generation.0.to_string(), metadata.metageneration.0.to_string());
-        let tag = ["\"", &generation, "-", &metageneration, suffix, "\""].concat();
+        let (mut generation, mut metageneration) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let generation = generation.format(metadata.generation.0);
+        let metageneration = metageneration.format(metadata.metageneration.0);
+        let tag = ["\"", generation, "-", metageneration, suffix, "\""].concat();
         Self { tag, last_modified: metadata.last_modified.map(whole_seconds) }
     }
 
