@@ -171,10 +171,16 @@ fn sum<const LENGTH: usize>(base64: impl AsRef<[u8]>) -> Option<[u8; LENGTH]> {
 }
 
 /// A decimal number: digits alone, since `u64::from_str` would also take a leading `+`.
-pub(super) fn decimal(text: &[u8]) -> Option<u64> {
+pub(super) fn decimal(text: impl AsRef<[u8]>) -> Option<u64> {
     let digit = |byte: u8| byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
     let more = |number: u64, byte: &u8| number.checked_mul(10)?.checked_add(digit(*byte)?);
+    let text = text.as_ref();
     if text.is_empty() { None } else { text.iter().try_fold(0, more) }
+}
+
+/// The same where there must be one, called `name`.
+pub(super) fn numeral(text: impl AsRef<[u8]>, name: &str) -> Result<u64, Error> {
+    decimal(text).ok_or_else(|| nonsense(format!("{name} is not a number")))
 }
 
 /// A header that is a number, or absent; anything else is an error.
@@ -182,7 +188,7 @@ fn number(headers: &Fields, name: &'static str) -> Result<Option<u64>, Error> {
     let mut values = headers.all(name);
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
-        (Some(value), None) => decimal(value).map(Some).ok_or_else(|| nonsense(format!("{name} is not a number"))),
+        (Some(value), None) => numeral(value, name).map(Some),
         (Some(_), Some(_)) => Err(nonsense(format!("{name} occurs twice"))),
     }
 }

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-use super::answer::{crc32c, decimal, md5};
+use super::answer::{crc32c, md5, numeral};
 use crate::gcs::Error;
 use crate::object::{BucketName, Generation, Metageneration, ObjectPrefix, ProjectId};
 
@@ -189,17 +189,14 @@ pub(super) fn read(json: &[u8]) -> Result<ListPage, Error> {
 
 impl Item {
     fn listed(self) -> Result<Listed, Error> {
-        let number = |text: &str, name| {
-            decimal(text.as_bytes()).ok_or_else(|| Error::Protocol(format!("{name} is not a number")))
-        };
         let present = |text: Option<String>| text.filter(|text| !text.is_empty());
         if self.name.is_empty() {
             return Err(Error::Protocol("an object without a name".to_owned()));
         }
         Ok(Listed {
-            size: number(&self.size, "size")?,
-            generation: Generation(number(&self.generation, "generation")?),
-            metageneration: Metageneration(number(&self.metageneration, "metageneration")?),
+            size: numeral(&self.size, "size")?,
+            generation: Generation(numeral(&self.generation, "generation")?),
+            metageneration: Metageneration(numeral(&self.metageneration, "metageneration")?),
             content_type: present(self.content_type),
             content_encoding: present(self.content_encoding),
             updated: self.updated.as_deref().and_then(time),

@@ -99,7 +99,7 @@ fn one_line(body: &[u8]) -> String {
 /// Seconds, or a date that is turned into the time left until then.
 fn retry_after(fields: &Fields, now: SystemTime) -> Option<Duration> {
     let value = fields.text("retry-after")?.trim();
-    if let Some(seconds) = super::answer::decimal(value.as_bytes()) {
+    if let Some(seconds) = super::answer::decimal(value) {
         return Some(Duration::from_secs(seconds));
     }
     let date = httpdate::parse_http_date(value).ok()?;

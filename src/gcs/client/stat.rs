@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 
-use super::answer::{crc32c, decimal, md5};
+use super::answer::{crc32c, md5, numeral};
 use crate::gcs::Error;
 use crate::object::{Generation, Metadata, Metageneration};
 
@@ -43,13 +43,11 @@ pub(super) fn read(json: &[u8]) -> Result<Metadata, Error> {
         }
     };
     let resource: Resource = serde_json::from_slice(json).map_err(unreadable)?;
-    let number =
-        |text: &str, name| decimal(text.as_bytes()).ok_or_else(|| Error::Protocol(format!("{name} is not a number")));
     let present = |text: Option<String>| text.filter(|text| !text.is_empty());
     Ok(Metadata {
-        generation: Generation(number(&resource.generation, "generation")?),
-        metageneration: Metageneration(number(&resource.metageneration, "metageneration")?),
-        size: number(&resource.size, "size")?,
+        generation: Generation(numeral(&resource.generation, "generation")?),
+        metageneration: Metageneration(numeral(&resource.metageneration, "metageneration")?),
+        size: numeral(&resource.size, "size")?,
         content_type: present(resource.content_type),
         content_encoding: present(resource.content_encoding),
         content_language: present(resource.content_language),
