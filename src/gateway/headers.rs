@@ -121,8 +121,7 @@ fn insert_stored(headers: &mut HeaderMap, name: HeaderName, value: Option<&str>)
 /// The stored type, or one guessed from the name's extension where the stored one says nothing.
 pub fn content_type<'a>(object: &ObjectName, metadata: &'a Metadata) -> &'a str {
     let stored = metadata.content_type.as_deref().unwrap_or_default().trim();
-    // What `HeaderValue` takes.
-    let legal = stored.bytes().all(|byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f));
+    let legal = HeaderValue::from_bytes(stored.as_bytes()).is_ok();
     let essence = essence(stored);
     let says_nothing =
         ["", "application/octet-stream", "binary/octet-stream"].iter().any(|none| essence.eq_ignore_ascii_case(none));
@@ -143,14 +142,10 @@ fn essence(content_type: &str) -> &str {
 /// (<https://fetch.spec.whatwg.org/#content-type-header>), so any of them counts.
 pub fn is_active(content_type: &str) -> bool {
     content_type.split(',').map(essence).any(|essence| {
-        let begins = |with: &str| essence.get(..with.len()).is_some_and(|it| it.eq_ignore_ascii_case(with));
-        let ends = |with: &str| {
-            essence
-                .len()
-                .checked_sub(with.len())
-                .is_some_and(|at| essence.as_bytes()[at..].eq_ignore_ascii_case(with.as_bytes()))
-        };
-        ACTIVE.iter().any(|active| essence.eq_ignore_ascii_case(active)) || ends("+xml") || begins("multipart/")
+        let is_xml = essence.as_bytes().last_chunk().is_some_and(|end: &[u8; 4]| end.eq_ignore_ascii_case(b"+xml"));
+        let has_parts =
+            essence.as_bytes().first_chunk().is_some_and(|start: &[u8; 10]| start.eq_ignore_ascii_case(b"multipart/"));
+        is_xml || has_parts || ACTIVE.iter().any(|active| essence.eq_ignore_ascii_case(active))
     })
 }
 

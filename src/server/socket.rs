@@ -16,11 +16,11 @@ use crate::server::activity::Activity;
 
 /// How long a closed connection goes on reading.
 const LINGER: Duration = Duration::from_secs(1);
+/// How much it reads.
+const LINGER_BYTES: usize = 512 * 1024;
 /// Bytes of one read. hyper makes its buffer larger whenever a read fills it, and would go on up to 256 KiB for whoever
 /// sends much.
 const MOST_READ: usize = 64 * 1024 - 1;
-/// How much it reads.
-const LINGER_BYTES: usize = 512 * 1024;
 
 /// What is known of the bytes on their way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,8 +27,7 @@ impl RequestId {
 
     /// A fresh one.
     pub fn random() -> Self {
-        let digits = fastrand::u128(..).to_be_bytes().into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        Self(digits.map(|digit| char::from_digit(digit.into(), 16).unwrap_or('0')).collect())
+        Self(format!("{:032x}", fastrand::u128(..)))
     }
 
     /// The id sent, where there is exactly one and it is good, else a fresh one.

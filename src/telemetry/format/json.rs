@@ -122,10 +122,7 @@ impl Visit for Entry<'_> {
 
     fn record_u64(&mut self, field: &Field, value: u64) {
         if matches!(self.place(field.name()), Place::Size) {
-            begin(&mut self.request, "responseSize");
-            self.request.push('"');
-            decimal(&mut self.request, value);
-            self.request.push('"');
+            text(&mut self.request, "responseSize", itoa::Buffer::new().format(value));
         } else if let Some(part) = self.bare(field.name()) {
             decimal(part, value);
         }
