@@ -8,6 +8,7 @@ mod access;
 mod causes;
 mod format;
 mod lines;
+mod scan;
 mod trace;
 
 use std::io::{self, IsTerminal};

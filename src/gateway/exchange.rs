@@ -65,7 +65,7 @@ impl Exchange {
                 request_id: RequestId::of(&head.headers),
                 trace: Trace::of(&head.headers),
                 client: None,
-                method: head.method.to_string(),
+                method: head.method.clone(),
                 path: head.uri.path().to_owned(),
                 protocol: protocol(head.version),
                 status: 0,
@@ -105,7 +105,7 @@ impl Exchange {
     /// The request is for media of `connection`, if there is one of that name: the audit log shall tell of it, even
     /// if it is refused. Preflights are not, since they read nothing.
     pub fn asks_for_media(&mut self, connection: Option<&Arc<str>>) {
-        if self.audit.is_on() && self.event.method != Method::OPTIONS.as_str() {
+        if self.audit.is_on() && self.event.method != Method::OPTIONS {
             let connection = connection.map(ToString::to_string);
             let entry = Entry { time: SystemTime::now(), connection, subject: None, link: None, range: None };
             self.entry = Some(Box::new(entry));
@@ -137,7 +137,7 @@ impl Exchange {
 
     /// The object is known.
     pub fn wants(&mut self, object: &ObjectName) {
-        self.event.object = Some(object.to_string());
+        self.event.object = Some(object.as_str().to_owned());
     }
 
     /// The generation that is delivered is known.
@@ -229,7 +229,7 @@ impl Exchange {
 
     /// A body that was dropped is complete only if it was all handed over, or if there was none.
     fn outcome(&self) -> Outcome {
-        let whole = self.event.method == Method::HEAD.as_str() || self.announced == Some(self.event.bytes_sent);
+        let whole = self.event.method == Method::HEAD || self.announced == Some(self.event.bytes_sent);
         self.ending.unwrap_or(if whole { Outcome::Complete } else { Outcome::ClientGone })
     }
 }
@@ -265,7 +265,7 @@ impl Entry {
             subject: self.subject,
             link: self.link,
             client: event.client,
-            method: event.method.clone(),
+            method: event.method.to_string(),
             connection: self.connection,
             object: event.object.clone(),
             generation: event.generation,

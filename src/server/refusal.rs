@@ -38,7 +38,7 @@ fn log(head: &Parts, malformed: Malformed, peer: Peer, request_id: RequestId) {
         request_id,
         trace: Trace::of(&head.headers),
         client: Some(peer.address.ip().to_canonical()),
-        method: head.method.to_string(),
+        method: head.method.clone(),
         path: head.uri.path().to_owned(),
         protocol: protocol(head.version),
         status: malformed.status().as_u16(),

@@ -3,18 +3,17 @@
 //! Every value is escaped, so that nothing a client sent can end a line, forge one or colour a terminal.
 //! Follows <https://cloud.google.com/logging/docs/structured-logging#structured_logging_special_fields>.
 
+mod clock;
 mod json;
+mod text;
 
 use std::fmt;
 use std::time::SystemTime;
 
-use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::registry::LookupSpan;
-
-use crate::telemetry::Causes;
 
 /// The form of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,95 +33,21 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let time = humantime::format_rfc3339_micros(SystemTime::now());
+        let now = SystemTime::now();
         let (level, target) = (*event.metadata().level(), event.metadata().target());
         match self {
             Self::Text => {
-                let mut fields = Fields::default();
+                let mut fields = text::Fields::default();
                 event.record(&mut fields);
-                text(&mut writer, (&time, level, target), &fields)
+                writeln!(writer, "{} {level:>5} {target}: {fields}", humantime::format_rfc3339_micros(now))
             }
             Self::Json { project } => {
-                let mut entry = json::Entry::new(target, project.as_deref());
+                let mut entry = json::Entry::begin(level, now, project.as_deref());
                 event.record(&mut entry);
-                entry.write(&mut writer, (&time, level, target))
+                writer.write_str(&entry.end(target))
             }
         }
     }
-}
-
-/// The fields of one event, in their order.
-#[derive(Default)]
-struct Fields {
-    message: String,
-    values: Vec<(&'static str, Value)>,
-}
-
-enum Value {
-    Text(String),
-    /// A number or a boolean.
-    Bare(String),
-}
-
-impl Fields {
-    fn bare(&mut self, field: &Field, value: impl fmt::Display) {
-        self.values.push((field.name(), Value::Bare(value.to_string())));
-    }
-
-    fn text(&mut self, field: &Field, value: String) {
-        match field.name() {
-            "message" => self.message = value,
-            name => self.values.push((name, Value::Text(value))),
-        }
-    }
-}
-
-impl Visit for Fields {
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.bare(field, value);
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.bare(field, value);
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.bare(field, value);
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.bare(field, value);
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.text(field, value.to_owned());
-    }
-
-    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        self.text(field, Causes(value).to_string());
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.text(field, format!("{value:?}"));
-    }
-}
-
-/// Time, level and target of an event.
-type Origin<'a> = (&'a dyn fmt::Display, Level, &'a str);
-
-fn text(line: &mut Writer<'_>, (time, level, target): Origin<'_>, fields: &Fields) -> fmt::Result {
-    write!(line, "{time} {level:>5} {target}: {}", escaped(&fields.message))?;
-    for (name, value) in &fields.values {
-        write!(line, " {name}=")?;
-        match value {
-            Value::Bare(value) => line.write_str(value)?,
-            Value::Text(value) => {
-                let bare = !value.is_empty() && value.chars().all(|c| c.is_ascii_graphic() && c != '"' && c != '\\');
-                if bare { line.write_str(value)? } else { write!(line, "\"{}\"", escaped(value))? }
-            }
-        }
-    }
-    writeln!(line)
 }
 
 fn escaped(text: &str) -> String {
@@ -144,13 +69,22 @@ fn is_unsafe(c: char) -> bool {
         || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{feff}')
 }
 
+/// Writes what is left of a second in microseconds, by six digits.
+fn micros(line: &mut String, micros: u32) {
+    let mut buffer = itoa::Buffer::new();
+    // The first digit only keeps the zeros.
+    let digits = buffer.format(1_000_000 + micros);
+    line.push_str(digits.get(1..).unwrap_or_default());
+}
+
 #[cfg(test)]
 mod tests {
     use std::io;
-    use std::net::Ipv4Addr;
+    use std::net::{Ipv4Addr, Ipv6Addr};
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
+    use http::Method;
     use serde_json::{Value, json};
     use tracing_subscriber::fmt::MakeWriter;
 
@@ -192,7 +126,7 @@ mod tests {
             request_id: RequestId::parse(b"r-1").unwrap(),
             trace: Trace::from_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
             client: Some(Ipv4Addr::new(203, 0, 113, 7).into()),
-            method: "GET".into(),
+            method: Method::GET,
             path: "/street/a%20b.jpg?X-Goog-Signature=secret".into(),
             protocol: "HTTP/1.1",
             status: 206,
@@ -207,6 +141,44 @@ mod tests {
             to_end: Duration::from_millis(20),
             outcome: Outcome::Complete,
             user_agent: Some("Mozilla\n\u{1b}[31m\u{9b}31m\u{202e}forged".into()),
+        }
+    }
+
+    fn bare() -> AccessEvent {
+        AccessEvent {
+            trace: None,
+            client: None,
+            method: Method::OPTIONS,
+            path: "*".into(),
+            protocol: "HTTP/2",
+            status: 404,
+            connection: None,
+            object: None,
+            generation: None,
+            delivery: "none",
+            reason: "no_such_route",
+            cache: "none",
+            bytes_sent: 0,
+            to_first_byte: Duration::ZERO,
+            to_end: Duration::from_nanos(61_000_123_499),
+            outcome: Outcome::ClientGone,
+            user_agent: None,
+            ..event()
+        }
+    }
+
+    fn odd() -> AccessEvent {
+        AccessEvent {
+            trace: Trace::from_cloud("105445aa7843bc8bf206b12000100000"),
+            client: Some(Ipv6Addr::LOCALHOST.into()),
+            method: Method::from_bytes(b"M-SEARCH").unwrap(),
+            path: "/~secret/street/\u{7f}\u{e9}'\"\\".into(),
+            object: Some("é\"".into()),
+            generation: Some(u64::MAX),
+            bytes_sent: u64::MAX,
+            user_agent: Some(String::new()),
+            outcome: Outcome::Aborted,
+            ..event()
         }
     }
 
@@ -262,6 +234,55 @@ mod tests {
                 "generation": 1_700_000_000_000_001_u64,
                 "first_byte_seconds": 0.004,
             })
+        );
+    }
+
+    #[test]
+    fn an_access_event_has_exactly_these_bytes() {
+        let bytes = |event: &AccessEvent| {
+            let line = logged(Formatter::Json { project: Some("p\"q".into()) }, || event.emit());
+            let (before, rest) = line.split_once(r#""time":""#).unwrap();
+            [before, rest.split_once("Z\",").unwrap().1].concat()
+        };
+        assert_eq!(
+            bytes(&event()),
+            concat!(
+                r#"{"severity":"INFO","httpRequest":{"remoteIp":"203.0.113.7","requestMethod":"GET","#,
+                r#""requestUrl":"/street/a%20b.jpg","protocol":"HTTP/1.1","status":206,"responseSize":"1024","#,
+                r#""latency":"0.020000s","userAgent":"Mozilla\\n\\u{1b}[31m\\u{9b}31m\\u{202e}forged"},"#,
+                r#""logging.googleapis.com/labels":{"connection":"street","delivery":"proxy","reason":"cors","#,
+                r#""cache":"miss","outcome":"complete"},"request_id":"r-1","#,
+                r#""logging.googleapis.com/trace":"projects/p\"q/traces/4bf92f3577b34da6a3ce929d0e0e4736","#,
+                r#""logging.googleapis.com/spanId":"00f067aa0ba902b7","logging.googleapis.com/trace_sampled":true,"#,
+                r#""object":"dataset/a b.jpg","generation":1700000000000001,"first_byte_seconds":0.004000,"#,
+                r#""message":"request","target":"gsgate::access"}"#,
+                "\n",
+            )
+        );
+        assert_eq!(
+            bytes(&bare()),
+            concat!(
+                r#"{"severity":"INFO","httpRequest":{"requestMethod":"OPTIONS","requestUrl":"*","#,
+                r#""protocol":"HTTP/2","status":404,"responseSize":"0","latency":"61.000123s"},"#,
+                r#""logging.googleapis.com/labels":{"delivery":"none","reason":"no_such_route","cache":"none","#,
+                r#""outcome":"client-gone"},"request_id":"r-1","first_byte_seconds":0.000000,"message":"request","#,
+                r#""target":"gsgate::access"}"#,
+                "\n",
+            )
+        );
+        assert_eq!(
+            bytes(&odd()),
+            concat!(
+                r#"{"severity":"WARNING","httpRequest":{"remoteIp":"::1","requestMethod":"M-SEARCH","#,
+                r#""requestUrl":"/~…/street/\\u{7f}é'\\\"\\\\","protocol":"HTTP/1.1","status":206,"#,
+                r#""responseSize":"18446744073709551615","latency":"0.020000s","userAgent":""},"#,
+                r#""logging.googleapis.com/labels":{"connection":"street","delivery":"proxy","reason":"cors","#,
+                r#""cache":"miss","outcome":"aborted"},"request_id":"r-1","#,
+                r#""logging.googleapis.com/trace":"projects/p\"q/traces/105445aa7843bc8bf206b12000100000","#,
+                r#""logging.googleapis.com/trace_sampled":false,"object":"é\"","generation":18446744073709551615,"#,
+                r#""first_byte_seconds":0.004000,"message":"request","target":"gsgate::access"}"#,
+                "\n",
+            )
         );
     }
 
