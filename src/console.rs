@@ -44,7 +44,7 @@ use crate::gateway::decide::{Delivery, Signing};
 use crate::server::admin::Admin;
 use crate::server::{Peer, Service};
 use crate::tasks::{Cover, Links};
-use crate::telemetry::RequestId;
+use crate::telemetry::Sender;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const OPENAPI: &str = include_str!("console/openapi.json");
@@ -150,7 +150,7 @@ impl Service for Console {
 
     async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
         let (head, content) = request.into_parts();
-        let id = RequestId::of(&head.headers);
+        let id = Sender::of(&head.headers).request_id();
         let mut response = match self.answer(&head, content, peer).await {
             Ok(response) => response,
             Err(refusal) => {

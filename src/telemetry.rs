@@ -9,6 +9,7 @@ mod causes;
 mod format;
 mod lines;
 mod scan;
+mod sender;
 mod trace;
 
 use std::io::{self, IsTerminal};
@@ -24,6 +25,7 @@ pub use access::{AccessEvent, Outcome, TARGET};
 pub use causes::Causes;
 pub use format::Formatter;
 pub use lines::{flush, gather};
+pub use sender::Sender;
 pub use trace::{RequestId, Trace};
 
 /// The `[log]` section.

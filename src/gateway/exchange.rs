@@ -18,7 +18,7 @@ use super::reject::Rejection;
 use crate::audit::{Audit, Record};
 use crate::metrics::{FinishedRequest, Held, Metrics};
 use crate::object::{Generation, ObjectName};
-use crate::telemetry::{AccessEvent, Causes, Outcome, RequestId, Trace};
+use crate::telemetry::{AccessEvent, Causes, Outcome, RequestId, Sender};
 
 /// One request and its answer.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ struct Entry {
 impl Exchange {
     /// Begins with a request's head.
     pub fn begin(head: &Parts, metrics: &Metrics, audit: &Audit) -> Self {
-        let user_agent = head.headers.get(http::header::USER_AGENT);
+        let sender = Sender::of(&head.headers);
         Self {
             metrics: metrics.clone(),
             _in_flight: Held::new(metrics.in_flight()),
@@ -62,8 +62,8 @@ impl Exchange {
             announced: None,
             decision: None,
             event: AccessEvent {
-                request_id: RequestId::of(&head.headers),
-                trace: Trace::of(&head.headers),
+                request_id: sender.request_id(),
+                trace: sender.trace(),
                 client: None,
                 method: head.method.clone(),
                 path: head.uri.path().to_owned(),
@@ -79,7 +79,7 @@ impl Exchange {
                 to_first_byte: Duration::ZERO,
                 to_end: Duration::ZERO,
                 outcome: Outcome::Complete,
-                user_agent: user_agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned()),
+                user_agent: sender.user_agent(),
             },
             audit: audit.clone(),
             tabs: Vec::new(),

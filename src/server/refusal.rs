@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use crate::server::Peer;
 use crate::server::request_head::Malformed;
-use crate::telemetry::{AccessEvent, Outcome, RequestId, Trace};
+use crate::telemetry::{AccessEvent, Outcome, RequestId, Sender, Trace};
 
 /// A short JSON error, after which an HTTP/1 connection is closed: where its next request begins is anyone's guess.
 pub(super) fn answer(head: &Parts, malformed: Malformed, peer: Peer) -> Response<Bytes> {
-    let id = RequestId::of(&head.headers);
-    log(head, malformed, peer, id.clone());
+    let sender = Sender::of(&head.headers);
+    let id = sender.request_id();
+    log(head, malformed, peer, (id.clone(), sender.trace()));
     let error = serde_json::json!({
         "error": { "code": malformed.code(), "message": malformed.to_string(), "request_id": id.as_str() }
     });
@@ -33,10 +34,10 @@ pub(super) fn answer(head: &Parts, malformed: Malformed, peer: Peer) -> Response
     response
 }
 
-fn log(head: &Parts, malformed: Malformed, peer: Peer, request_id: RequestId) {
+fn log(head: &Parts, malformed: Malformed, peer: Peer, (request_id, trace): (RequestId, Option<Trace>)) {
     AccessEvent {
         request_id,
-        trace: Trace::of(&head.headers),
+        trace,
         client: Some(peer.address.ip().to_canonical()),
         method: head.method.clone(),
         path: head.uri.path().to_owned(),

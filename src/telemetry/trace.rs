@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 
 const LONGEST_REQUEST_ID: usize = 64;
 
@@ -25,14 +25,14 @@ impl RequestId {
         good.then(|| Self(text.to_owned()))
     }
 
-    /// A fresh one.
+    /// A fresh one: 32 hexadecimal digits.
+    #[expect(clippy::missing_panics_doc, reason = "digits are text")]
     pub fn random() -> Self {
-        Self(format!("{:032x}", fastrand::u128(..)))
-    }
-
-    /// The id sent, where there is exactly one and it is good, else a fresh one.
-    pub fn of(headers: &HeaderMap) -> Self {
-        only(headers, &Self::HEADER).and_then(|value| Self::parse(value.as_bytes())).unwrap_or_else(Self::random)
+        let mut digits = [0; 32];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(fastrand::u128(..).to_be_bytes()) {
+            pair.copy_from_slice(&[hexadecimal(byte >> 4), hexadecimal(byte & 0xf)]);
+        }
+        Self(str::from_utf8(&digits).expect("digits are text").to_owned())
     }
 
     /// The id as text.
@@ -62,15 +62,6 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// What `traceparent` says, or else `X-Cloud-Trace-Context`.
-    pub fn of(headers: &HeaderMap) -> Option<Self> {
-        const PARENT: HeaderName = HeaderName::from_static("traceparent");
-        const CLOUD: HeaderName = HeaderName::from_static("x-cloud-trace-context");
-        only(headers, &PARENT)
-            .and_then(|value| Self::from_traceparent(value.to_str().ok()?))
-            .or_else(|| only(headers, &CLOUD).and_then(|value| Self::from_cloud(value.to_str().ok()?)))
-    }
-
     /// `00-{32 hex}-{16 hex}-{2 hex}`, lower case; later versions may append fields.
     pub fn from_traceparent(text: &str) -> Option<Self> {
         let mut fields = text.splitn(5, '-');
@@ -128,9 +119,9 @@ fn zero(digits: &str) -> bool {
     digits.bytes().all(|b| b == b'0')
 }
 
-fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h HeaderValue> {
-    let mut values = headers.get_all(name).iter();
-    values.next().filter(|_| values.next().is_none())
+/// The digit for a number below 16.
+fn hexadecimal(number: u8) -> u8 {
+    number + if number < 10 { b'0' } else { b'a' - 10 }
 }
 
 #[cfg(test)]
@@ -149,12 +140,11 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_request_id_is_replaced() {
-        let mut headers = HeaderMap::new();
-        headers.append(RequestId::HEADER, HeaderValue::from_static("one"));
-        assert_eq!(RequestId::of(&headers).as_str(), "one");
-        headers.append(RequestId::HEADER, HeaderValue::from_static("two"));
-        assert_eq!(RequestId::of(&headers).as_str().len(), 32);
+    fn fresh_ids_are_hexadecimal_and_differ() {
+        let (one, other) = (RequestId::random(), RequestId::random());
+        assert!(one.as_str().len() == 32 && one.as_str().bytes().all(|b| b"0123456789abcdef".contains(&b)), "{one}");
+        assert_ne!(one, other);
+        assert_eq!((0..16).map(hexadecimal).collect::<Vec<_>>(), b"0123456789abcdef");
     }
 
     #[test]
