@@ -5,10 +5,12 @@
 
 pub mod limit;
 
+mod decimal;
 mod metadata;
 mod name;
 mod range;
 
+pub use decimal::decimal;
 pub use metadata::{Generation, Metadata, Metageneration};
 pub use name::{BucketName, GsUri, NameError, ObjectName, ObjectPrefix, ProjectId};
 pub use range::{ByteRange, ContentRange, Span};

@@ -31,7 +31,7 @@ use self::pool::Pools;
 use super::Config;
 
 pub use self::connect::{ConnectorError, client_tls};
-pub(super) use self::fields::{Answer, Fields};
+pub(super) use self::fields::{Answer, Field, Fields};
 pub(super) use self::incoming::Incoming;
 
 /// Idle connections that each runtime keeps.

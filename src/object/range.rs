@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use super::decimal;
+
 /// A single range as a client may ask for it; positions are bytes, counted from 0, both ends inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ByteRange {
@@ -101,11 +103,6 @@ impl fmt::Display for ContentRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "bytes {}-{}/{}", self.span.first, self.span.last, self.total)
     }
-}
-
-/// Digits alone: `u64::from_str` would also take a leading `+`.
-fn decimal(text: &str) -> Option<u64> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
 #[cfg(test)]

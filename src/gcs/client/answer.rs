@@ -11,8 +11,8 @@ use base64::prelude::BASE64_STANDARD;
 use http::StatusCode;
 
 use crate::gcs::Error;
-use crate::gcs::wire::{Answer, Fields};
-use crate::object::{ByteRange, ContentRange, Generation, Metadata, Metageneration};
+use crate::gcs::wire::{Answer, Field, Fields};
+use crate::object::{ByteRange, ContentRange, Generation, Metadata, Metageneration, decimal};
 
 /// How the bytes of a body relate to the stored ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,12 +65,13 @@ impl Head {
 /// The `Content-Range` of a 206, if it is what `asked` selects. A body that is announced shorter will be found to end
 /// early, as any other.
 fn part(headers: &Fields, asked: ByteRange) -> Result<ContentRange, Error> {
-    let value = text(headers, "content-range").ok_or_else(|| nonsense("206 without Content-Range"))?;
-    let part = ContentRange::parse(&value).ok_or_else(|| nonsense("unreadable Content-Range"))?;
+    let value = present(headers, Field::ContentRange).ok_or_else(|| nonsense("206 without Content-Range"))?;
+    let part = std::str::from_utf8(value).ok().and_then(ContentRange::parse);
+    let part = part.ok_or_else(|| nonsense("unreadable Content-Range"))?;
     if asked.resolve(part.total) != Some(part.span) {
         return Err(nonsense(format!("asked for {asked}, got {part}")));
     }
-    match number(headers, "content-length")? {
+    match number(headers, Field::ContentLength)? {
         Some(length) if length > part.span.len() => Err(nonsense(format!("{part} with {length} bytes"))),
         _ => Ok(part),
     }
@@ -78,18 +79,18 @@ fn part(headers: &Fields, asked: ByteRange) -> Result<ContentRange, Error> {
 
 fn form(headers: &Fields) -> Form {
     let marked =
-        |name, is: fn(&str) -> bool| headers.all(name).filter_map(|value| std::str::from_utf8(value).ok()).any(is);
-    let gunzipped = marked("x-guploader-response-body-transformations", |value| value.contains("gunzipped"))
-        || marked("warning", |value| value.trim_start().starts_with("214"));
-    let gzip = |name| text(headers, name).is_some_and(|encoding| encoding.eq_ignore_ascii_case("gzip"));
-    let unmarked = gzip("x-goog-stored-content-encoding") && !headers.has("content-encoding");
+        |field, is: fn(&str) -> bool| headers.all(field).filter_map(|value| std::str::from_utf8(value).ok()).any(is);
+    let gunzipped = marked(Field::Transformations, |value| value.contains("gunzipped"))
+        || marked(Field::Warning, |value| value.trim_start().starts_with("214"));
+    let gzip = |field| headers.get(field).is_some_and(|encoding| encoding.eq_ignore_ascii_case(b"gzip"));
+    let unmarked = gzip(Field::StoredContentEncoding) && !headers.has(Field::ContentEncoding);
     if gunzipped || unmarked { Form::Decompressed } else { Form::Stored }
 }
 
 /// The size of an object that is sent whole as stored. A body that is announced shorter will be found to end early, as
 /// any other.
 fn whole_size(headers: &Fields) -> Result<u64, Error> {
-    match (number(headers, "content-length")?, number(headers, "x-goog-stored-content-length")?) {
+    match (number(headers, Field::ContentLength)?, number(headers, Field::StoredContentLength)?) {
         (Some(sent), Some(stored)) if sent > stored => Err(nonsense(format!("{sent} bytes of an object of {stored}"))),
         (_, Some(size)) | (Some(size), None) => Ok(size),
         (None, None) => Err(nonsense("no length")),
@@ -99,32 +100,33 @@ fn whole_size(headers: &Fields) -> Result<u64, Error> {
 /// The stored size of an object that is sent decompressed. Its body must end with a mark: without a length or chunks, a
 /// broken connection would look like the end.
 fn decompressed_size(headers: &Fields) -> Result<u64, Error> {
-    let chunked = text(headers, "transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
-    if !chunked && !headers.has("content-length") {
+    let chunked = headers.get(Field::TransferEncoding).is_some_and(|value| value.eq_ignore_ascii_case(b"chunked"));
+    if !chunked && !headers.has(Field::ContentLength) {
         return Err(nonsense("a decompressed body that only the connection's end would end"));
     }
-    number(headers, "x-goog-stored-content-length")?.ok_or_else(|| nonsense("no stored length"))
+    number(headers, Field::StoredContentLength)?.ok_or_else(|| nonsense("no stored length"))
 }
 
 fn metadata(headers: &Fields, size: u64, form: Form) -> Result<Metadata, Error> {
-    let version = |name| number(headers, name)?.ok_or_else(|| nonsense(format!("no {name}")));
-    let sent_encoding = text(headers, "content-encoding");
-    let stored_encoding = text(headers, "x-goog-stored-content-encoding").filter(|encoding| encoding != "identity");
+    let version = |field: Field| number(headers, field)?.ok_or_else(|| nonsense(format!("no {}", field.name())));
     let content_encoding = match form {
-        Form::Stored => sent_encoding,
-        Form::Decompressed => stored_encoding.or_else(|| Some("gzip".to_owned())),
+        Form::Stored => text(headers, Field::ContentEncoding),
+        Form::Decompressed => {
+            let stored = text(headers, Field::StoredContentEncoding).filter(|encoding| encoding != "identity");
+            stored.or_else(|| Some("gzip".to_owned()))
+        }
     };
     let hashes = Hashes::read(headers)?;
     Ok(Metadata {
-        generation: Generation(version("x-goog-generation")?),
-        metageneration: Metageneration(version("x-goog-metageneration")?),
+        generation: Generation(version(Field::Generation)?),
+        metageneration: Metageneration(version(Field::Metageneration)?),
         size,
-        content_type: text(headers, "content-type"),
+        content_type: text(headers, Field::ContentType),
         content_encoding,
-        content_language: text(headers, "content-language"),
-        content_disposition: text(headers, "content-disposition"),
-        cache_control: text(headers, "cache-control"),
-        last_modified: headers.text("last-modified").and_then(|date| httpdate::parse_http_date(date).ok()),
+        content_language: text(headers, Field::ContentLanguage),
+        content_disposition: text(headers, Field::ContentDisposition),
+        cache_control: text(headers, Field::CacheControl),
+        last_modified: headers.text(Field::LastModified).and_then(|date| httpdate::parse_http_date(date).ok()),
         crc32c: hashes.crc32c,
         md5: hashes.md5,
     })
@@ -141,7 +143,7 @@ impl Hashes {
     /// Reads one header or several; unknown algorithms are passed over, malformed sums are not.
     fn read(headers: &Fields) -> Result<Self, Error> {
         let mut hashes = Self::default();
-        for hash in headers.all("x-goog-hash").flat_map(|value| value.split(|byte| *byte == b',')) {
+        for hash in headers.all(Field::Hash).flat_map(|value| value.split(|byte| *byte == b',')) {
             let hash = Some(hash.trim_ascii()).filter(|hash| hash.is_ascii());
             let hash = hash.ok_or_else(|| nonsense("unreadable x-goog-hash"))?;
             if let Some(sum) = hash.strip_prefix(b"crc32c=") {
@@ -170,35 +172,30 @@ fn sum<const LENGTH: usize>(base64: impl AsRef<[u8]>) -> Option<[u8; LENGTH]> {
     bytes.get(..length)?.try_into().ok()
 }
 
-/// A decimal number: digits alone, since `u64::from_str` would also take a leading `+`.
-pub(super) fn decimal(text: impl AsRef<[u8]>) -> Option<u64> {
-    let digit = |byte: u8| byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
-    let more = |number: u64, byte: &u8| number.checked_mul(10)?.checked_add(digit(*byte)?);
-    let text = text.as_ref();
-    if text.is_empty() { None } else { text.iter().try_fold(0, more) }
-}
-
-/// The same where there must be one, called `name`.
+/// The number that `text` must be, called `name`.
 pub(super) fn numeral(text: impl AsRef<[u8]>, name: &str) -> Result<u64, Error> {
     decimal(text).ok_or_else(|| nonsense(format!("{name} is not a number")))
 }
 
 /// A header that is a number, or absent; anything else is an error.
-fn number(headers: &Fields, name: &'static str) -> Result<Option<u64>, Error> {
-    let mut values = headers.all(name);
+fn number(headers: &Fields, field: Field) -> Result<Option<u64>, Error> {
+    let mut values = headers.all(field);
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
-        (Some(value), None) => numeral(value, name).map(Some),
-        (Some(_), Some(_)) => Err(nonsense(format!("{name} occurs twice"))),
+        (Some(value), None) => numeral(value, field.name()).map(Some),
+        (Some(_), Some(_)) => Err(nonsense(format!("{} occurs twice", field.name()))),
     }
 }
 
 /// A header as text; empty counts as absent.
-fn text(headers: &Fields, name: &'static str) -> Option<String> {
-    let value = headers.get(name)?;
-    let text =
-        || std::str::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value).into_owned(), str::to_owned);
-    (!value.is_empty()).then(text)
+fn text(headers: &Fields, field: Field) -> Option<String> {
+    let value = present(headers, field)?;
+    Some(std::str::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value).into_owned(), str::to_owned))
+}
+
+/// A header that is not empty.
+fn present(headers: &Fields, field: Field) -> Option<&[u8]> {
+    headers.get(field).filter(|value| !value.is_empty())
 }
 
 fn nonsense(what: impl Into<String>) -> Error {

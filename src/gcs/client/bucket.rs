@@ -13,6 +13,7 @@ use tokio::time::timeout_at;
 use super::Client;
 use super::call::Call;
 use super::refusal::{self, Refusal};
+use crate::gcs::wire::Field;
 use crate::gcs::{Credential, Error};
 use crate::object::{BucketName, ProjectId};
 
@@ -85,7 +86,7 @@ impl Client {
         let call = Call::bucket("time", &upstream.endpoint, (bucket, None), "?fields=name");
         let asked = tokio::time::Instant::now();
         let answer = upstream.ask(&call, upstream.deadline()).await?;
-        let date = answer.fields.text("date");
+        let date = answer.fields.text(Field::Date);
         let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
         let date = date.ok_or_else(|| Error::Protocol("an answer without a date".to_owned()))?;
         Ok((date, asked.elapsed()))
@@ -100,7 +101,7 @@ impl Client {
             return Err(Error::Protocol("the signed URL leads elsewhere".to_owned()));
         }
         let answer = upstream.ask(&Call::signed(uri), deadline).await?;
-        let Some(refusal) = Refusal::of(&answer, SystemTime::now()) else { return Ok(()) };
+        let Some(refusal) = Refusal::of(&answer, SystemTime::now) else { return Ok(()) };
         let message = timeout_at(deadline, refusal::message(answer.body)).await.unwrap_or_default();
         Err(refusal.error(None, message))
     }

@@ -13,8 +13,8 @@ use http_body_util::BodyExt;
 use serde::Deserialize;
 
 use crate::gcs::Error;
-use crate::gcs::wire::{Answer, Fields};
-use crate::object::{ContentRange, Generation};
+use crate::gcs::wire::{Answer, Field, Fields};
+use crate::object::{ContentRange, Generation, decimal};
 
 /// As much of an error's body is read.
 const LONGEST_BODY: usize = 8 * 1024;
@@ -29,12 +29,12 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// `None` for 2xx: no refusal.
-    pub(super) fn of<B>(answer: &Answer<B>, now: SystemTime) -> Option<Self> {
+    /// `None` for 2xx: no refusal. Dates are compared with `now`.
+    pub(super) fn of<B>(answer: &Answer<B>, now: impl FnOnce() -> SystemTime) -> Option<Self> {
         let Answer { status, fields, .. } = answer;
         (!status.is_success()).then(|| Self {
             status: *status,
-            retry_after: retry_after(fields, now),
+            retry_after: retry_after(fields, now()),
             size: size(fields),
         })
     }
@@ -98,8 +98,8 @@ fn one_line(body: &[u8]) -> String {
 
 /// Seconds, or a date that is turned into the time left until then.
 fn retry_after(fields: &Fields, now: SystemTime) -> Option<Duration> {
-    let value = fields.text("retry-after")?.trim();
-    if let Some(seconds) = super::answer::decimal(value) {
+    let value = fields.text(Field::RetryAfter)?.trim();
+    if let Some(seconds) = decimal(value) {
         return Some(Duration::from_secs(seconds));
     }
     let date = httpdate::parse_http_date(value).ok()?;
@@ -107,7 +107,7 @@ fn retry_after(fields: &Fields, now: SystemTime) -> Option<Duration> {
 }
 
 fn size(fields: &Fields) -> Option<u64> {
-    ContentRange::parse_unsatisfied(fields.text("content-range")?)
+    ContentRange::parse_unsatisfied(fields.text(Field::ContentRange)?)
 }
 
 #[cfg(test)]
@@ -121,7 +121,7 @@ mod tests {
     fn refused(status: u16, headers: &[(&str, &str)], pinned: bool) -> Error {
         let status = StatusCode::from_u16(status).expect("a legal status");
         let answer = Answer { status, fields: headers.iter().copied().collect(), body: () };
-        let refusal = Refusal::of(&answer, UNIX_EPOCH).expect("no success");
+        let refusal = Refusal::of(&answer, || UNIX_EPOCH).expect("no success");
         refusal.error(pinned.then_some(Generation(1)), "why".to_owned())
     }
 

@@ -220,7 +220,7 @@ impl Upstream {
             }
         };
         self.metrics.upstream_request(call.operation, outcome(answer.status.as_u16()));
-        let Some(refusal) = Refusal::of(&answer, SystemTime::now()) else { return Ok(answer) };
+        let Some(refusal) = Refusal::of(&answer, SystemTime::now) else { return Ok(answer) };
         let message = timeout_at(deadline, refusal::message(answer.body)).await.unwrap_or_default();
         Err(call.interpret(refusal.error(call.generation, message)).into())
     }

@@ -1,12 +1,20 @@
 //! The header fields of an answer, left where they were read.
 //!
-//! An answer has about twenty fields and is asked for ten of them once: looking through them costs less than a map.
+//! An answer has about twenty field lines, of which a dozen are asked for once: each name is looked at once, when the
+//! head is read, and nothing is kept of those that nobody asks for.
 //! Follows <https://www.rfc-editor.org/rfc/rfc9110#section-5>.
+
+mod field;
 
 use std::ops::Range;
 
 use bytes::Bytes;
 use http::StatusCode;
+
+pub(in crate::gcs) use self::field::Field;
+
+/// No line; more than there may be.
+const NONE: u8 = u8::MAX;
 
 /// The head of an answer and its body.
 #[derive(Debug)]
@@ -19,46 +27,53 @@ pub(in crate::gcs) struct Answer<B> {
     pub(in crate::gcs) body: B,
 }
 
-/// Field lines in their order; names are compared without regard to case.
-#[derive(Debug, Default)]
+/// The lines of known fields, in their order.
+#[derive(Debug)]
 pub(in crate::gcs) struct Fields {
     head: Bytes,
     lines: Vec<Line>,
+    /// The first line of each field.
+    first: [u8; Field::COUNT],
 }
 
-/// Where a line's name and value stand in the head.
+/// A line of a field, and where its value stands in the head.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
-    pub(super) name: Range<usize>,
+    pub(super) field: Field,
     pub(super) value: Range<usize>,
 }
 
 impl Fields {
+    /// The lines of a head; only the first few hundred count.
     pub(super) fn new(head: Bytes, lines: Vec<Line>) -> Self {
-        Self { head, lines }
+        let mut first = [NONE; Field::COUNT];
+        for (number, line) in (0..NONE).zip(&lines) {
+            let first = &mut first[line.field as usize];
+            *first = number.min(*first);
+        }
+        Self { head, lines, first }
     }
 
-    /// The values of all lines of this name, which is in lower case.
-    pub(in crate::gcs) fn all<'a>(&'a self, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
-        let text = |range: &Range<usize>| self.head.get(range.clone()).unwrap_or_default();
-        let called =
-            move |line: &&Line| line.name.len() == name.len() && text(&line.name).eq_ignore_ascii_case(name.as_bytes());
-        self.lines.iter().filter(called).map(move |line| text(&line.value))
+    /// The values of all lines of a field.
+    pub(in crate::gcs) fn all(&self, field: Field) -> impl Iterator<Item = &[u8]> {
+        let lines = self.lines.get(usize::from(self.first[field as usize])..).unwrap_or_default();
+        let called = move |line: &&Line| line.field == field;
+        lines.iter().filter(called).map(|line| self.head.get(line.value.clone()).unwrap_or_default())
     }
 
-    /// The value of the first line of this name.
-    pub(in crate::gcs) fn get(&self, name: &'static str) -> Option<&[u8]> {
-        self.all(name).next()
+    /// The value of a field's first line.
+    pub(in crate::gcs) fn get(&self, field: Field) -> Option<&[u8]> {
+        self.all(field).next()
     }
 
     /// The same as text, if it is.
-    pub(in crate::gcs) fn text(&self, name: &'static str) -> Option<&str> {
-        self.get(name).and_then(|value| std::str::from_utf8(value).ok())
+    pub(in crate::gcs) fn text(&self, field: Field) -> Option<&str> {
+        self.get(field).and_then(|value| std::str::from_utf8(value).ok())
     }
 
-    /// Whether there is a line of this name.
-    pub(in crate::gcs) fn has(&self, name: &'static str) -> bool {
-        self.get(name).is_some()
+    /// Whether there is a line of this field.
+    pub(in crate::gcs) fn has(&self, field: Field) -> bool {
+        self.first[field as usize] != NONE
     }
 }
 
@@ -66,14 +81,12 @@ impl Fields {
 impl<'a> FromIterator<(&'a str, &'a str)> for Fields {
     fn from_iter<T: IntoIterator<Item = (&'a str, &'a str)>>(fields: T) -> Self {
         let (mut head, mut lines) = (Vec::new(), Vec::new());
-        let mut put = |text: &str| {
-            head.extend_from_slice(text.as_bytes());
-            head.len() - text.len()..head.len()
-        };
         for (name, value) in fields {
-            lines.push(Line { name: put(name), value: put(value) });
+            let field = Field::of(name.as_bytes()).expect("a known field");
+            head.extend_from_slice(value.as_bytes());
+            lines.push(Line { field, value: head.len() - value.len()..head.len() });
         }
-        Self { head: head.into(), lines }
+        Self::new(head.into(), lines)
     }
 }
 
@@ -83,9 +96,10 @@ mod tests {
 
     #[test]
     fn names_have_no_case_and_lines_an_order() {
-        let fields: Fields = [("X-Goog-Hash", "a"), ("x-goog-has", "b"), ("x-goog-hash", "c")].into_iter().collect();
-        assert_eq!(fields.all("x-goog-hash").collect::<Vec<_>>(), [b"a", b"c"]);
-        assert_eq!((fields.text("x-goog-has"), fields.text("x-goog")), (Some("b"), None));
-        assert!(fields.has("x-goog-hash") && !fields.has("date"));
+        let fields: Fields = [("X-Goog-Hash", "a"), ("Warning", "b"), ("x-goog-hash", "c")].into_iter().collect();
+        assert_eq!(fields.all(Field::Hash).collect::<Vec<_>>(), [b"a", b"c"]);
+        assert_eq!((fields.text(Field::Warning), fields.text(Field::RetryAfter)), (Some("b"), None));
+        assert!(fields.has(Field::Hash) && !fields.has(Field::Date));
+        assert_eq!(fields.all(Field::Date).count(), 0);
     }
 }

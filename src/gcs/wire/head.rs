@@ -12,7 +12,8 @@ use http::header::HOST;
 use http::{Method, StatusCode, request};
 use http_body::Body;
 
-use super::fields::{Fields, Line};
+use super::fields::{Field, Fields, Line};
+use crate::object::decimal;
 
 /// GCS sends about 30.
 const MAX_HEADERS: usize = 128;
@@ -127,9 +128,11 @@ pub(super) fn parse(bytes: &Bytes, method: &Method) -> Result<Option<Answer>, Ma
     };
     let status = head.code.and_then(|code| StatusCode::from_u16(code).ok());
     let status = status.ok_or(Malformed::Syntax(httparse::Error::Status))?;
-    let place = |part: &[u8]| place(bytes, part);
-    let lines = head.headers.iter().map(|line| Line { name: place(line.name.as_bytes()), value: place(line.value) });
-    let (fields, newest) = (Fields::new(bytes.slice(..length), lines.collect()), head.version == Some(1));
+    let known = |line: &httparse::Header<'_>| {
+        Field::of(line.name.as_bytes()).map(|field| Line { field, value: place(bytes, line.value) })
+    };
+    let lines = head.headers.iter().filter_map(known).collect();
+    let (fields, newest) = (Fields::new(bytes.slice(..length), lines), head.version == Some(1));
     let framing = framing(status, &fields, method)?;
     let persistent = framing != Framing::Close && newest && !says_close(&fields);
     Ok(Some(Answer { status, fields, length, framing, persistent }))
@@ -158,15 +161,16 @@ fn framing(status: StatusCode, fields: &Fields, method: &Method) -> Result<Frami
 }
 
 fn content_length(fields: &Fields) -> Result<Option<u64>, Malformed> {
-    let mut values = fields.all("content-length");
-    let Some(first) = values.next() else { return Ok(None) };
-    let digits = Some(first).filter(|digits| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit));
-    let length = digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok()).ok_or(Malformed::Length)?;
-    if values.next().is_some() { Err(Malformed::Length) } else { Ok(Some(length)) }
+    let mut values = fields.all(Field::ContentLength);
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(only), None) => decimal(only).map(Some).ok_or(Malformed::Length),
+        _ => Err(Malformed::Length),
+    }
 }
 
 fn is_chunked(fields: &Fields) -> Result<bool, Malformed> {
-    let mut values = fields.all("transfer-encoding");
+    let mut values = fields.all(Field::TransferEncoding);
     match (values.next(), values.next()) {
         (None, _) => Ok(false),
         (Some(only), None) if only.eq_ignore_ascii_case(b"chunked") => Ok(true),
@@ -175,7 +179,7 @@ fn is_chunked(fields: &Fields) -> Result<bool, Malformed> {
 }
 
 fn says_close(fields: &Fields) -> bool {
-    let mut options = fields.all("connection").flat_map(|value| value.split(|byte| *byte == b','));
+    let mut options = fields.all(Field::Connection).flat_map(|value| value.split(|byte| *byte == b','));
     options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
