@@ -8,38 +8,46 @@ const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
 
 /// Whether every byte stands for itself, in JSON and on a terminal: visible ASCII and the space, but neither `"` nor `\`.
 pub(super) fn is_plain(text: &str) -> bool {
-    !any(text, |word| below(word, b' ') | is(word, b'"') | is(word, b'\\') | above_tilde(word))
+    !any(text, has_odd)
 }
 
 /// Whether there is one of these characters of ASCII.
 pub(super) fn has_one_of<const N: usize>(characters: [u8; N], text: &str) -> bool {
-    any(text, |word| characters.iter().fold(0, |found, character| found | is(word, *character)))
+    any(text, |word| characters.iter().fold(0, |found, character| found | has(word, *character)))
 }
 
 /// Whether `found` in any word of the text. What it finds in a word must not hang on where in the word it stands.
 fn any(text: &str, found: impl Fn(u64) -> u64) -> bool {
     let bytes = text.as_bytes();
     let Some(last) = bytes.last_chunk() else {
-        return bytes.iter().any(|byte| found(u64::from(*byte) * ONES) != 0);
+        return bytes.iter().any(|byte| found(each(*byte)) != 0);
     };
     let (words, _) = bytes.as_chunks();
     // The last word may begin within the one before it.
     found(u64::from_ne_bytes(*last)) != 0 || words.iter().any(|word| found(u64::from_ne_bytes(*word)) != 0)
 }
 
-/// Not 0 if a byte is below `limit`, which is ASCII.
-fn below(word: u64, limit: u8) -> u64 {
-    word.wrapping_sub(u64::from(limit) * ONES) & !word & HIGHS
+/// Not 0 if a byte is `byte`, which is ASCII.
+fn has(word: u64, byte: u8) -> u64 {
+    let zero = word ^ each(byte);
+    zero.wrapping_sub(ONES) & !zero & HIGHS
 }
 
-/// Not 0 if a byte is `byte`.
-fn is(word: u64, byte: u8) -> u64 {
-    below(word ^ (u64::from(byte) * ONES), 1)
+/// Not 0 if a byte is not plain.
+///
+/// Each of these terms sets the high bit of the bytes that it is for, and otherwise only of what is beyond ASCII anyway;
+/// a carry or a borrow comes only from bytes that are told of already.
+fn has_odd(word: u64) -> u64 {
+    let control = word.wrapping_sub(each(b' '));
+    let delete = word.wrapping_add(ONES);
+    let quote = (word ^ each(b'"')).wrapping_sub(ONES);
+    let backslash = (word ^ each(b'\\')).wrapping_sub(ONES);
+    (word | control | delete | quote | backslash) & HIGHS
 }
 
-/// Not 0 if a byte is DEL or beyond ASCII. The sum carries over only from a byte that is.
-fn above_tilde(word: u64) -> u64 {
-    (word | word.wrapping_add(ONES)) & HIGHS
+/// A word of this byte.
+fn each(byte: u8) -> u64 {
+    u64::from(byte) * ONES
 }
 
 #[cfg(test)]
@@ -49,8 +57,12 @@ mod tests {
     use super::*;
 
     /// The rule, a byte at a time.
+    fn is_plain_byte(byte: u8) -> bool {
+        matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~')
+    }
+
     fn all_plain(text: &str) -> bool {
-        text.bytes().all(|byte| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~'))
+        text.bytes().all(is_plain_byte)
     }
 
     #[test]
@@ -76,10 +88,11 @@ mod tests {
                 let mut bytes = [other; 8];
                 bytes[place] = byte;
                 let word = u64::from_ne_bytes(bytes);
-                assert_eq!(below(word, b' ') != 0, bytes.iter().any(|byte| *byte < b' '), "{bytes:x?}");
-                assert_eq!(is(word, b'"') != 0, bytes.contains(&b'"'), "{bytes:x?}");
-                assert_eq!(is(word, b'\\') != 0, bytes.contains(&b'\\'), "{bytes:x?}");
-                assert_eq!(above_tilde(word) != 0, bytes.iter().any(|byte| *byte > b'~'), "{bytes:x?}");
+                let odd = |byte: &u8| !is_plain_byte(*byte);
+                assert_eq!(has_odd(word) != 0, bytes.iter().any(odd), "{bytes:x?}");
+                for wanted in [0, b'?', b'~', 0x7f] {
+                    assert_eq!(has(word, wanted) != 0, bytes.contains(&wanted), "{bytes:x?}");
+                }
             }
         }
     }
