@@ -17,12 +17,12 @@ mod incoming;
 mod link;
 mod pool;
 mod records;
+mod request;
 
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Request;
 use http_body::Body;
 
 use self::connect::Connector;
@@ -33,6 +33,7 @@ use super::Config;
 pub use self::connect::{ConnectorError, client_tls};
 pub(super) use self::fields::{Answer, Field, Fields};
 pub(super) use self::incoming::Incoming;
+pub(super) use self::request::{Escaped, RequestHead, RequestLine};
 
 /// Idle connections that each runtime keeps.
 const MAX_IDLE: usize = 4096;
@@ -71,30 +72,27 @@ impl Http {
         Ok(Self { connector: Connector::new(config)?, pools: Pools::new(most_idle) })
     }
 
-    /// Sends a request once, and reads the head of its answer.
-    ///
-    /// Requests to another authority than the endpoint's get a connection to themselves.
-    pub(super) async fn request<B>(&self, request: Request<B>) -> Result<Answer<Incoming>, Error>
+    /// Sends a request to the endpoint once, and reads the head of its answer.
+    pub(super) async fn request<B>(&self, head: RequestHead, body: B) -> Result<Answer<Incoming>, Error>
     where
         B: Body<Data = Bytes, Error: Into<super::Source>> + Unpin,
     {
-        let (head, body) = request.into_parts();
-        let pool = (head.uri.authority() == Some(self.connector.authority())).then(|| self.pools.here());
-        let idle = pool.as_ref().and_then(|pool| pool.take());
-        let mut connection = match idle {
+        let pool = self.pools.here();
+        let mut connection = match pool.take() {
             Some(connection) => connection,
             // Rare, and large enough to weigh on every request.
-            None => Box::pin(self.connect(&head.uri, pool.clone())).await?,
+            None => Box::pin(self.connect(pool)).await?,
         };
+        let method = head.method().clone();
         let worn = connection.is_worn();
         let broken = |source| Error::Broken { source, worn };
         // What GCS says before it stops listening says more than that it did.
-        let cut = match connection.send(&head, body).await {
+        let cut = match connection.send(head, body).await {
             Ok(()) => None,
             Err(Unsent::Link(error)) => Some(error),
             Err(Unsent::Source(source)) => return Err(broken(io::Error::other(source))),
         };
-        let (status, fields, framing) = match (connection.answer(&head.method).await, cut) {
+        let (status, fields, framing) = match (connection.answer(&method).await, cut) {
             (Ok(answer), None) => answer,
             (Ok(answer), Some(_)) => {
                 connection.retire();
@@ -109,9 +107,8 @@ impl Http {
         Ok(Answer { status, fields, body: Incoming::new(connection, framing) })
     }
 
-    async fn connect(&self, uri: &http::Uri, pool: Option<Arc<pool::Pool>>) -> Result<Box<Connection>, Error> {
-        let buffers = pool.as_ref().map(|pool| pool.buffers()).unwrap_or_default();
-        let link = self.connector.connect(uri, buffers).await.map_err(Error::Connect)?;
+    async fn connect(&self, pool: Arc<pool::Pool>) -> Result<Box<Connection>, Error> {
+        let link = self.connector.connect(pool.buffers()).await.map_err(Error::Connect)?;
         Ok(Box::new(Connection::new(link, pool)))
     }
 }

@@ -13,12 +13,12 @@ use tokio::time::timeout_at;
 use super::Client;
 use super::call::Call;
 use super::refusal::{self, Refusal};
-use crate::gcs::wire::Field;
+use crate::gcs::wire::{Escaped, Field, RequestLine};
 use crate::gcs::{Credential, Error};
 use crate::object::{BucketName, ProjectId};
 
 /// The keys asked for.
-const FIELDS: &str = "location,billing,cors,ipFilter";
+const FIELDS: &str = "?fields=location,billing,cors,ipFilter";
 /// No legal answer is longer: 200 CIDR blocks, 100 rules of CORS.
 const LONGEST: usize = 256 * 1024;
 
@@ -62,7 +62,7 @@ struct Held {
 impl Client {
     /// A bucket's settings; needs `storage.buckets.get`.
     pub async fn bucket(&self, credential: &Credential, request: &BucketRequest) -> Result<BucketSettings, Error> {
-        let call = self.bucket_call("bucket", request, &format!("?fields={FIELDS}"));
+        let call = self.bucket_call("bucket", request, |line| line.with(FIELDS));
         self.json(credential, &call, LONGEST, read).await
     }
 
@@ -73,9 +73,12 @@ impl Client {
         request: &BucketRequest,
         asked: &[&str],
     ) -> Result<Vec<String>, Error> {
-        let query: Vec<String> = asked.iter().map(|permission| format!("permissions={permission}")).collect();
-        let tail = format!("/iam/testPermissions?{}", query.join("&"));
-        let call = self.bucket_call("permissions", request, &tail);
+        let marks = std::iter::once("?permissions=").chain(std::iter::repeat("&permissions="));
+        let tail = |line: RequestLine| {
+            let add = |line: RequestLine, (asked, mark): (&&str, _)| line.with(mark).with(Escaped(asked));
+            asked.iter().zip(marks).fold(line.with("/iam/testPermissions"), add)
+        };
+        let call = self.bucket_call("permissions", request, tail);
         Ok(self.json(credential, &call, LONGEST, read::<Held>).await?.permissions)
     }
 
@@ -83,7 +86,7 @@ impl Client {
     /// a wrong clock makes all tokens worthless.
     pub async fn time(&self, bucket: &BucketName) -> Result<(SystemTime, Duration), Error> {
         let upstream = &self.upstream;
-        let call = Call::bucket("time", &upstream.endpoint, (bucket, None), "?fields=name");
+        let call = Call::bucket("time", &upstream.endpoint, (bucket, None), |line| line.with("?fields=name"));
         let asked = tokio::time::Instant::now();
         let answer = upstream.ask(&call, upstream.deadline()).await?;
         let date = answer.fields.text(Field::Date);
@@ -97,16 +100,22 @@ impl Client {
         let upstream = &self.upstream;
         let deadline = upstream.deadline();
         let uri: Uri = url.parse().map_err(|_| Error::Protocol("the signed URL is none".to_owned()))?;
-        if uri.authority() != Some(upstream.endpoint.authority()) {
+        let endpoint = &upstream.endpoint;
+        let Some(target) = uri.path_and_query().filter(|_| uri.authority() == Some(endpoint.authority())) else {
             return Err(Error::Protocol("the signed URL leads elsewhere".to_owned()));
-        }
-        let answer = upstream.ask(&Call::signed(uri), deadline).await?;
+        };
+        let answer = upstream.ask(&Call::signed(endpoint, target), deadline).await?;
         let Some(refusal) = Refusal::of(&answer, SystemTime::now) else { return Ok(()) };
         let message = timeout_at(deadline, refusal::message(answer.body)).await.unwrap_or_default();
         Err(refusal.error(None, message))
     }
 
-    fn bucket_call(&self, operation: &'static str, request: &BucketRequest, tail: &str) -> Call {
+    fn bucket_call(
+        &self,
+        operation: &'static str,
+        request: &BucketRequest,
+        tail: impl FnOnce(RequestLine) -> RequestLine,
+    ) -> Call {
         Call::bucket(operation, &self.upstream.endpoint, (&request.bucket, request.project.as_ref()), tail)
     }
 }

@@ -4,25 +4,22 @@
 //! be served is not decided here. A page may be empty and still have a successor.
 //! Follows <https://cloud.google.com/storage/docs/json_api/v1/objects/list>.
 
-use std::fmt::Write as _;
 use std::time::SystemTime;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::answer::{crc32c, md5, numeral};
 use crate::gcs::Error;
+use crate::gcs::wire::{Escaped, RequestLine};
 use crate::object::{BucketName, Generation, Metageneration, ObjectPrefix, ProjectId};
 
 /// The keys asked for: the others would double the answer.
-const ALL: &str = "items(name,size,generation,metageneration,contentType,contentEncoding,updated,md5Hash,crc32c),\
+const ALL: &str = "fields=items(name,size,generation,metageneration,contentType,contentEncoding,updated,md5Hash,crc32c),\
                    prefixes,nextPageToken";
 /// The same without what takes long to send and read.
-const BRIEF: &str = "items(name,size,generation,metageneration,contentType,updated),nextPageToken";
+const BRIEF: &str = "fields=items(name,size,generation,metageneration,contentType,updated),nextPageToken";
 /// A page of 1000 names of 1024 bytes, each escaped, with long types.
 pub(super) const LONGEST: usize = 16 * 1024 * 1024;
-/// Everything but RFC 3986's unreserved characters.
-const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// What to list.
 #[derive(Clone, Debug)]
@@ -118,33 +115,30 @@ impl ListRequest {
         }
     }
 
-    /// The query, percent-encoded.
-    pub(super) fn query(&self) -> String {
-        let fields = match self.detail {
+    /// Adds the query, percent-encoded.
+    pub(super) fn query(&self, line: RequestLine) -> RequestLine {
+        let line = line.with(match self.detail {
             Detail::All => ALL,
             Detail::Brief => BRIEF,
+        });
+        let prefix = Some(self.prefix.as_str()).filter(|prefix| !prefix.is_empty());
+        let delimiter = (self.depth == Depth::OneLevel).then_some("/");
+        let texts = [
+            ("&prefix=", prefix),
+            ("&delimiter=", delimiter),
+            ("&startOffset=", self.start.as_deref()),
+            ("&endOffset=", self.end.as_deref()),
+            ("&pageToken=", self.page_token.as_deref()),
+        ];
+        let add = |line: RequestLine, (name, value): (&'static str, Option<&str>)| match value {
+            Some(value) => line.with(name).with(Escaped(value)),
+            None => line,
         };
-        let mut query = format!("fields={fields}");
-        let mut add = |name: &str, value: &str| {
-            // Writing to a String cannot fail.
-            let _ = write!(query, "&{name}={}", utf8_percent_encode(value, VALUE));
-        };
-        if !self.prefix.as_str().is_empty() {
-            add("prefix", self.prefix.as_str());
+        let line = texts.into_iter().fold(line, add);
+        match self.page_size {
+            Some(size) => line.with("&maxResults=").with(u64::from(size)),
+            None => line,
         }
-        if self.depth == Depth::OneLevel {
-            add("delimiter", "/");
-        }
-        let texts = [("startOffset", &self.start), ("endOffset", &self.end), ("pageToken", &self.page_token)];
-        for (name, value) in texts {
-            if let Some(value) = value {
-                add(name, value);
-            }
-        }
-        if let Some(size) = self.page_size {
-            add("maxResults", &size.to_string());
-        }
-        query
     }
 }
 
@@ -221,11 +215,16 @@ mod tests {
         ListRequest::new(bucket, ObjectPrefix::new("a&b/").expect("a legal prefix"))
     }
 
+    fn query(request: ListRequest) -> String {
+        let line = request.query(RequestLine::new(http::Method::GET));
+        String::from_utf8(line.target().to_vec()).expect("plain text")
+    }
+
     #[test]
     fn every_part_of_a_query_is_encoded() {
-        let query = request().query();
-        assert!(query.starts_with("fields=items(name,size,") && query.ends_with("&prefix=a%26b%2F"), "{query}");
-        let brief = ListRequest { detail: Detail::Brief, ..request() }.query();
+        let all = query(request());
+        assert!(all.starts_with("fields=items(name,size,") && all.ends_with("&prefix=a%26b%2F"), "{all}");
+        let brief = query(ListRequest { detail: Detail::Brief, ..request() });
         assert!(brief.starts_with("fields=items(name,size,") && !brief.contains("md5"), "{brief}");
         let full = ListRequest {
             depth: Depth::OneLevel,
@@ -237,7 +236,8 @@ mod tests {
         };
         let expected =
             "&delimiter=%2F&startOffset=%C3%BC%20%23&endOffset=%F4%8F%BF%BF&pageToken=a%2B%2F%3D&maxResults=7";
-        assert!(full.query().ends_with(expected), "{}", full.query());
+        let full = query(full);
+        assert!(full.ends_with(expected), "{full}");
     }
 
     #[test]

@@ -6,7 +6,6 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use http::Request;
 use tokio::time::{Instant, timeout_at};
 
 use super::budget::Budget;
@@ -15,7 +14,7 @@ use super::outgoing::Outgoing;
 use super::queue::Queue;
 use super::refusal::{self, Refusal};
 use super::retry::{self, Backoff, Policy};
-use crate::gcs::wire::{self, Answer, Http, Incoming};
+use crate::gcs::wire::{self, Answer, Http, Incoming, RequestHead};
 use crate::gcs::{Config, ConnectorError, Credential, Endpoint, Error, Token};
 use crate::metrics::Metrics;
 
@@ -126,9 +125,8 @@ impl Upstream {
     ) -> Result<Answer<Incoming>, Error> {
         self.budget(Budget::deposit);
         let token = timeout_at(self.deadline(), call.token(credential)).await.map_err(|_| self.too_late())??;
-        let mut request = call.request(token.as_ref().map(Token::authorization), credential.quota_project());
-        *request.body_mut() = body;
-        let outcome = self.exchange(call, request, deadline).await.map_err(|failure| failure.error);
+        let head = call.head(token.as_ref(), credential.quota_project());
+        let outcome = self.exchange(call, head, body, deadline).await.map_err(|failure| failure.error);
         if let (Err(Error::Unauthorized { .. }), Some(token)) = (&outcome, &token) {
             credential.invalidate(token);
         }
@@ -139,8 +137,8 @@ impl Upstream {
     pub(super) async fn ask(&self, call: &Call, deadline: Instant) -> Result<Answer<Incoming>, Error> {
         let mut raced = false;
         loop {
-            let request = call.request(None, None);
-            match timeout_at(deadline, self.http.request(request)).await.map_err(|_| self.too_late())? {
+            let request = self.http.request(call.head(None, None), call.body());
+            match timeout_at(deadline, request).await.map_err(|_| self.too_late())? {
                 Ok(answer) => {
                     self.metrics.upstream_request(call.operation, outcome(answer.status.as_u16()));
                     return Ok(answer);
@@ -196,18 +194,19 @@ impl Upstream {
         token: Option<&Token>,
         deadline: Instant,
     ) -> Result<Answer<Incoming>, Failure> {
-        let request = call.request(token.map(Token::authorization), credential.quota_project());
-        self.exchange(call, request, deadline).await
+        let head = call.head(token, credential.quota_project());
+        self.exchange(call, head, call.body(), deadline).await
     }
 
     /// Sends once. Anything but 2xx is a failure, whose text is read so that the connection can be used again.
     async fn exchange(
         &self,
         call: &Call,
-        request: Request<Outgoing>,
+        head: RequestHead,
+        body: Outgoing,
         deadline: Instant,
     ) -> Result<Answer<Incoming>, Failure> {
-        let answer = match timeout_at(deadline, self.http.request(request)).await {
+        let answer = match timeout_at(deadline, self.http.request(head, body)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
                 let failure = self.failure(error);

@@ -8,7 +8,6 @@
 //! <https://cloud.google.com/storage/docs/retry-strategy#idempotency-operations>.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use aws_lc_rs::rand;
 use base64::Engine as _;
@@ -20,9 +19,10 @@ use http_body_util::{BodyExt as _, Limited};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::call::{Call, Target, payer, uri};
+use super::call::{Call, Target};
 use super::outgoing::{Meter, Outgoing};
 use super::{Client, StatRequest, stat};
+use crate::gcs::wire::RequestLine;
 use crate::gcs::{Credential, Error, Source};
 use crate::object::{BucketName, Generation, Metadata, ObjectName, ProjectId};
 
@@ -124,7 +124,7 @@ impl Client {
         for piece in [&frame.before, &bytes, &frame.after] {
             body.extend_from_slice(piece);
         }
-        let call = self.upload(&request).carrying(frame.content_type, body.freeze());
+        let call = self.upload(&request).carrying(&frame.content_type, body.freeze());
         let stored = self.json(credential, &call, stat::LONGEST, stat::read).await?;
         agree(&stored, sum)?;
         Ok(stored)
@@ -160,7 +160,7 @@ impl Client {
         let upstream = &self.upstream;
         let _place = upstream.queue.enter(upstream.deadline()).await?;
         let (frame, meter) = (Frame::new(&request, announced)?, Meter::new());
-        let call = self.upload(&request).carrying(frame.content_type, Bytes::new());
+        let call = self.upload(&request).carrying(&frame.content_type, Bytes::new());
         let body = Outgoing::stream((frame.before, stream, frame.after), meter.clone());
         let answer = self.patiently(&meter, self.send_all(credential, &call, body)).await?;
         let stored = stat::read(&answer)?;
@@ -184,8 +184,8 @@ impl Client {
         let _place = upstream.queue.enter(deadline).await?;
         let repeatable = request.expected != Expected::Anything;
         let target = Target { bucket: request.bucket, object: request.object, project: request.project, subject: None };
-        let uri = target.uri(&upstream.endpoint, format_args!("prettyPrint=false{}", request.expected));
-        let call = Call::writing("delete", Method::DELETE, (uri, target.project.as_ref()), repeatable);
+        let line = request.expected.end(target.line(Method::DELETE).with("?prettyPrint=false"));
+        let call = Call::writing("delete", &upstream.endpoint, line, target.project.as_ref(), repeatable);
         let answer = upstream.send(credential, &call, deadline).await?;
         // Read to its end, so that the connection can be used again; what it says is of no interest.
         let rest = Limited::new(answer.body, LONGEST).collect();
@@ -202,17 +202,10 @@ impl Client {
 
     /// The call that stores an object, still without a body.
     fn upload(&self, request: &WriteRequest) -> Call {
-        let (bucket, name, project) = (&request.bucket, request.object.as_segment(), request.project.as_ref());
-        let path = format!(
-            "/upload/storage/v1/b/{bucket}/o?uploadType=multipart&name={name}&fields={}{}{}",
-            stat::FIELDS,
-            request.expected,
-            payer(project)
-        );
-        let uri = uri(&self.upstream.endpoint, path).expect(
-            "bucket, object and project are encoded or have only legal characters, and their lengths are bounded",
-        );
-        Call::writing("write", Method::POST, (uri, project), request.expected != Expected::Anything)
+        let line = RequestLine::new(Method::POST).with("/upload/storage/v1/b/").with(&request.bucket);
+        let line = line.with("/o?uploadType=multipart&name=").with(&request.object).with("&fields=").with(stat::FIELDS);
+        let (endpoint, repeatable) = (&self.upstream.endpoint, request.expected != Expected::Anything);
+        Call::writing("write", endpoint, request.expected.end(line), request.project.as_ref(), repeatable)
     }
 
     /// Sends a stream and reads what GCS says of it.
@@ -241,13 +234,13 @@ impl Client {
     }
 }
 
-/// As the query's end.
-impl fmt::Display for Expected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Expected {
+    /// Adds itself as the query's end.
+    fn end(self, line: RequestLine) -> RequestLine {
         match self {
-            Self::Anything => Ok(()),
-            Self::Nothing => f.write_str("&ifGenerationMatch=0"),
-            Self::Generation(generation) => write!(f, "&ifGenerationMatch={generation}"),
+            Self::Anything => line,
+            Self::Nothing => line.with("&ifGenerationMatch=0"),
+            Self::Generation(generation) => line.with("&ifGenerationMatch=").with(generation),
         }
     }
 }
@@ -350,7 +343,7 @@ mod tests {
             (Expected::Nothing, "&ifGenerationMatch=0"),
             (Expected::Generation(Generation(7)), "&ifGenerationMatch=7"),
         ] {
-            assert_eq!(expected.to_string(), query);
+            assert_eq!(expected.end(RequestLine::new(Method::GET)).target(), query.as_bytes());
         }
     }
 

@@ -162,7 +162,7 @@ mod tests {
         fn it_does_not_matter_where_pieces_are_cut(content in proptest::collection::vec(any::<u8>(), 1..300), cut in 1_usize..40) {
             let mut body = Vec::new();
             for chunk in content.chunks(37) {
-                body.extend_from_slice(&super::super::head::chunk(chunk));
+                body.extend_from_slice(&super::super::request::chunk(chunk));
             }
             body.extend_from_slice(b"0\r\nx: y\r\n\r\n");
             let pieces: Vec<&[u8]> = body.chunks(cut).collect();

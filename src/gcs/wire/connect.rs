@@ -7,7 +7,6 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
@@ -59,8 +58,10 @@ pub enum ConnectorError {
 /// Makes connections.
 #[derive(Debug)]
 pub(super) struct Connector {
-    via: Via,
-    authority: Authority,
+    tcp: HttpConnector,
+    /// Where the endpoint is, if not at its own address.
+    to: Option<Authority>,
+    endpoint: Endpoint,
     tls: Arc<ClientConfig>,
     timeout: Duration,
     turns: Arc<Semaphore>,
@@ -74,60 +75,32 @@ impl Connector {
         tcp.set_keepalive(Some(KEEPALIVE));
         let to = config.connect_to.as_deref().map(address).transpose()?;
         let tls = Arc::new(client_tls(&config.endpoint, config.ca_file.as_deref())?);
-        let authority = config.endpoint.authority().clone();
+        let endpoint = config.endpoint.clone();
         let turns = Arc::new(Semaphore::new(AT_ONCE));
-        Ok(Self { via: Via { tcp, to }, authority, tls, timeout: config.connect_timeout, turns })
+        Ok(Self { tcp, to, endpoint, tls, timeout: config.connect_timeout, turns })
     }
 
-    /// Host and port of the endpoint.
-    pub(super) fn authority(&self) -> &Authority {
-        &self.authority
-    }
-
-    /// Connects to where `target` is, within the time limit once it is its turn; how long it waits for that is the
-    /// caller's to bound.
-    pub(super) async fn connect(&self, target: &Uri, buffers: Buffers) -> Result<Link, Source> {
+    /// Connects to the endpoint, within the time limit once it is its turn; how long it waits for that is the caller's to
+    /// bound.
+    pub(super) async fn connect(&self, buffers: Buffers) -> Result<Link, Source> {
         let _turn = self.turns.acquire().await?;
         let timeout = self.timeout;
         let late = |_| io::Error::new(io::ErrorKind::TimedOut, format!("not connected within {timeout:?}"));
-        tokio::time::timeout(timeout, self.open(target, buffers)).await.map_err(late)?
+        tokio::time::timeout(timeout, self.open(buffers)).await.map_err(late)?
     }
 
-    async fn open(&self, target: &Uri, buffers: Buffers) -> Result<Link, Source> {
-        let mut stream = self.via.clone().call(target.clone()).await?.into_inner();
-        if target.scheme() != Some(&Scheme::HTTPS) {
+    async fn open(&self, buffers: Buffers) -> Result<Link, Source> {
+        let endpoint = &self.endpoint;
+        let authority = self.to.as_ref().unwrap_or(endpoint.authority());
+        let target = Uri::builder().scheme(endpoint.scheme().clone()).authority(authority.clone());
+        let mut stream = self.tcp.clone().call(target.path_and_query("/").build()?).await?.into_inner();
+        if *endpoint.scheme() != Scheme::HTTPS {
             return Ok(Link::plain(stream, buffers));
         }
-        let host = target.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        let host = endpoint.host().trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned())?;
         let keys = handshake::shake(&mut stream, Arc::clone(&self.tls), name).await?;
         Ok(Link::secure(stream, buffers, keys))
-    }
-}
-
-/// TCP to the target, or to another address in its place.
-#[derive(Clone, Debug)]
-struct Via {
-    tcp: HttpConnector,
-    to: Option<Authority>,
-}
-
-impl Service<Uri> for Via {
-    type Response = <HttpConnector as Service<Uri>>::Response;
-    type Error = <HttpConnector as Service<Uri>>::Error;
-    type Future = <HttpConnector as Service<Uri>>::Future;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.tcp.poll_ready(cx)
-    }
-
-    fn call(&mut self, target: Uri) -> Self::Future {
-        let mut parts = target.into_parts();
-        if self.to.is_some() {
-            parts.authority.clone_from(&self.to);
-        }
-        let target = Uri::from_parts(parts).expect("a URI stays one when its authority is replaced");
-        self.tcp.call(target)
     }
 }
 

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{Method, StatusCode, request};
+use http::{Method, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt;
 
 use super::buffers::SMALL;
 use super::fields::Fields;
-use super::head::{self, Framing, Malformed, Sending};
+use super::head::{self, Framing, Malformed};
 use super::link::Link;
 use super::pool::Pool;
+use super::request::{RequestHead, Sending, chunk};
 use crate::gcs::Source;
 
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -30,7 +31,7 @@ pub(super) struct Connection {
     /// What came behind the head that was read last.
     surplus: Bytes,
     /// Where it rests between two requests.
-    pool: Option<Arc<Pool>>,
+    pool: Arc<Pool>,
     /// Whether it has carried an answer.
     worn: bool,
     persistent: bool,
@@ -62,7 +63,7 @@ pub(super) enum Error {
 }
 
 impl Connection {
-    pub(super) fn new(link: Link, pool: Option<Arc<Pool>>) -> Self {
+    pub(super) fn new(link: Link, pool: Arc<Pool>) -> Self {
         Self { link, surplus: Bytes::new(), pool, worn: false, persistent: true }
     }
 
@@ -82,17 +83,17 @@ impl Connection {
     }
 
     /// Sends a request. A body that breaks leaves it unfinished, and the connection of no further use.
-    pub(super) async fn send<B>(&mut self, head: &request::Parts, mut body: B) -> Result<(), Unsent>
+    pub(super) async fn send<B>(&mut self, head: RequestHead, mut body: B) -> Result<(), Unsent>
     where
         B: Body<Data = Bytes, Error: Into<Source>> + Unpin,
     {
-        let sending = Sending::of(&head.method, &body);
-        self.link.write(&head::encode(head, sending)).await?;
+        let sending = Sending::of(head.method(), &body);
+        self.link.write(&head.end(sending)).await?;
         while let Some(frame) = body.frame().await {
             let piece = frame.map_err(|error| Unsent::Source(error.into()))?.into_data().unwrap_or_default();
             match sending {
                 _ if piece.is_empty() => {}
-                Sending::Chunked => self.link.write(&head::chunk(&piece)).await?,
+                Sending::Chunked => self.link.write(&chunk(&piece)).await?,
                 Sending::Nothing | Sending::Length(_) => self.link.write(&piece).await?,
             }
         }
@@ -152,13 +153,9 @@ impl Connection {
 
     /// Rests until the next request, or closes.
     pub(super) fn release(mut self: Box<Self>) {
-        if let Some(pool) = self.pool.clone()
-            && self.persistent
-            && self.surplus.is_empty()
-            && self.link.is_fresh()
-        {
+        if self.persistent && self.surplus.is_empty() && self.link.is_fresh() {
             self.link.rest();
-            pool.put(self);
+            Arc::clone(&self.pool).put(self);
         }
     }
 }

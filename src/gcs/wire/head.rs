@@ -1,16 +1,13 @@
-//! Heads: a request's as bytes, and an answer's read strictly.
+//! Heads of answers, read strictly.
 //!
 //! Pure. Decides where an answer's body ends. Where two readers could see two ends, there is no answer at all.
 //! Follows <https://www.rfc-editor.org/rfc/rfc9112#section-6.3>.
 
-use std::io::Write;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use bytes::Bytes;
-use http::header::HOST;
-use http::{Method, StatusCode, request};
-use http_body::Body;
+use http::{Method, StatusCode};
 
 use super::fields::{Field, Fields, Line};
 use crate::object::decimal;
@@ -54,25 +51,6 @@ pub(super) enum Framing {
     Close,
 }
 
-/// What a request's body needs to be told of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sending {
-    Nothing,
-    Length(u64),
-    Chunked,
-}
-
-impl Sending {
-    /// Decides by what the body says of itself.
-    pub(super) fn of<B: Body>(method: &Method, body: &B) -> Self {
-        match body.size_hint().exact() {
-            Some(0) if [Method::GET, Method::HEAD, Method::DELETE].contains(method) => Self::Nothing,
-            Some(length) => Self::Length(length),
-            None => Self::Chunked,
-        }
-    }
-}
-
 /// An answer's head, how long it is in bytes, and what comes behind it.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -82,38 +60,6 @@ pub(super) struct Answer {
     pub(super) framing: Framing,
     /// Whether the connection may carry another request afterwards.
     pub(super) persistent: bool,
-}
-
-/// A request's head as it is sent. Names and values are legal by their types.
-pub(super) fn encode(head: &request::Parts, sending: Sending) -> Vec<u8> {
-    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-    let authority = head.uri.authority().map_or("", |authority| authority.as_str());
-    let mut bytes = Vec::with_capacity(512 + target.len());
-    let mut line = |parts: [&[u8]; 4]| parts.into_iter().for_each(|part| bytes.extend_from_slice(part));
-    line([head.method.as_str().as_bytes(), b" ", target.as_bytes(), b" HTTP/1.1\r\n"]);
-    if !head.headers.contains_key(HOST) {
-        line([b"host", b": ", authority.as_bytes(), b"\r\n"]);
-    }
-    for (name, value) in &head.headers {
-        line([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
-    }
-    match sending {
-        Sending::Nothing => {}
-        Sending::Length(length) => line([b"content-length: ", length.to_string().as_bytes(), b"\r\n", b""]),
-        Sending::Chunked => line([b"transfer-encoding: chunked\r\n", b"", b"", b""]),
-    }
-    line([b"\r\n", b"", b"", b""]);
-    bytes
-}
-
-/// A chunk as it is sent.
-pub(super) fn chunk(piece: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(piece.len() + 20);
-    // Writing to a vector does not fail.
-    let _ = write!(bytes, "{:x}\r\n", piece.len());
-    bytes.extend_from_slice(piece);
-    bytes.extend_from_slice(b"\r\n");
-    bytes
 }
 
 /// Reads the head at the beginning of `bytes`; `None` if it is not all there yet.
@@ -185,8 +131,6 @@ fn says_close(fields: &Fields) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::Request;
-
     use super::*;
 
     fn read(head: &str) -> Result<(Framing, bool), Malformed> {
@@ -239,18 +183,5 @@ mod tests {
         endless.resize(LONGEST, b'x');
         assert!(matches!(parse(&endless.into(), &Method::GET), Err(Malformed::TooLong)));
         assert!(matches!(parse(&Bytes::from_static(b"SSH-2.0-x\r\n"), &Method::GET), Err(Malformed::Syntax(_))));
-    }
-
-    #[test]
-    fn a_request_is_written_as_it_is() {
-        let request =
-            Request::get("http://127.0.0.1:9000/storage/v1/b/b/o/a%2Fb?alt=media").header("range", "bytes=0-");
-        let (head, ()) = request.body(()).expect("legal").into_parts();
-        let bytes = encode(&head, Sending::Nothing);
-        let expected =
-            "GET /storage/v1/b/b/o/a%2Fb?alt=media HTTP/1.1\r\nhost: 127.0.0.1:9000\r\nrange: bytes=0-\r\n\r\n";
-        assert_eq!(String::from_utf8_lossy(&bytes), expected);
-        assert!(encode(&head, Sending::Length(7)).ends_with(b"content-length: 7\r\n\r\n"));
-        assert_eq!(chunk(&[b'x'; 17]), b"11\r\nxxxxxxxxxxxxxxxxx\r\n");
     }
 }
