@@ -14,6 +14,7 @@ mod fields;
 mod handshake;
 mod head;
 mod incoming;
+mod lines;
 mod link;
 mod pool;
 mod records;

@@ -3,17 +3,13 @@
 //! Pure. Decides where an answer's body ends. Where two readers could see two ends, there is no answer at all.
 //! Follows <https://www.rfc-editor.org/rfc/rfc9112#section-6.3>.
 
-use std::mem::MaybeUninit;
-use std::ops::Range;
-
 use bytes::Bytes;
 use http::{Method, StatusCode};
 
-use super::fields::{Field, Fields, Line};
+use super::fields::{Field, Fields};
+use super::lines::{Lines, Syntax};
 use crate::object::decimal;
 
-/// GCS sends about 30.
-const MAX_HEADERS: usize = 128;
 /// Far more than GCS sends.
 pub(super) const LONGEST: usize = 64 * 1024;
 
@@ -22,7 +18,7 @@ pub(super) const LONGEST: usize = 64 * 1024;
 pub(in crate::gcs) enum Malformed {
     /// No HTTP.
     #[error("no HTTP/1 answer: {0}")]
-    Syntax(httparse::Error),
+    Syntax(Syntax),
     /// A head without end.
     #[error("the head is longer than {LONGEST} bytes")]
     TooLong,
@@ -64,30 +60,15 @@ pub(super) struct Answer {
 
 /// Reads the head at the beginning of `bytes`; `None` if it is not all there yet.
 pub(super) fn parse(bytes: &Bytes, method: &Method) -> Result<Option<Answer>, Malformed> {
-    let mut lines = [const { MaybeUninit::uninit() }; MAX_HEADERS];
-    let mut head = httparse::Response::new(&mut []);
-    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut head, bytes, &mut lines);
-    let length = match parsed.map_err(Malformed::Syntax)? {
-        httparse::Status::Complete(length) => length,
-        httparse::Status::Partial if bytes.len() >= LONGEST => return Err(Malformed::TooLong),
-        httparse::Status::Partial => return Ok(None),
+    let Lines { status, newest, known, length } = match Lines::read(bytes).map_err(Malformed::Syntax)? {
+        Some(lines) => lines,
+        None if bytes.len() >= LONGEST => return Err(Malformed::TooLong),
+        None => return Ok(None),
     };
-    let status = head.code.and_then(|code| StatusCode::from_u16(code).ok());
-    let status = status.ok_or(Malformed::Syntax(httparse::Error::Status))?;
-    let known = |line: &httparse::Header<'_>| {
-        Field::of(line.name.as_bytes()).map(|field| Line { field, value: place(bytes, line.value) })
-    };
-    let lines = head.headers.iter().filter_map(known).collect();
-    let (fields, newest) = (Fields::new(bytes.slice(..length), lines), head.version == Some(1));
+    let fields = Fields::new(bytes.slice(..length), known);
     let framing = framing(status, &fields, method)?;
     let persistent = framing != Framing::Close && newest && !says_close(&fields);
     Ok(Some(Answer { status, fields, length, framing, persistent }))
-}
-
-/// Where a part of `whole` stands in it.
-fn place(whole: &[u8], part: &[u8]) -> Range<usize> {
-    let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
-    start..start + part.len()
 }
 
 fn framing(status: StatusCode, fields: &Fields, method: &Method) -> Result<Framing, Malformed> {
