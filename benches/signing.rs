@@ -1,11 +1,16 @@
 //! What a signed URL costs: the library's RSA alone, a URL that must be signed, and one that was signed before.
 //!
+//! By itself, where the way to the signing thread and back is waited for; and with every core at work, where it is not.
+//!
 //! `cargo bench --bench signing`
 
 use std::hint::black_box;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{available_parallelism, scope};
+use std::time::{Duration, Instant, SystemTime};
 
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
@@ -20,6 +25,10 @@ use gsgate::gcs::{self, Credential, Endpoint, Signer};
 use gsgate::object::{BucketName, ObjectName};
 use http::Method;
 use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+
+/// How many want a signature at the same time.
+const CLIENTS: usize = 32;
 
 /// A credential's signer from a key file, which must stay until the signer is not needed any more.
 async fn signer(pair: &KeyPair) -> (Signer, tempfile::NamedTempFile) {
@@ -63,8 +72,7 @@ fn signing(criterion: &mut Criterion) {
     let (urls, now) = (SignedUrls::new(1000), SystemTime::now());
     let mut group = criterion.benchmark_group("signed URL");
     group.bench_function("bare RSA", |bencher| {
-        let (random, mut signature) = (SystemRandom::new(), vec![0; pair.public_modulus_len()]);
-        bencher.iter(|| pair.sign(&RSA_PKCS1_SHA256, &random, black_box(&[7; 130]), &mut signature).expect("signed"));
+        bencher.iter(|| bare(&pair));
     });
     // Of all samples: what was signed for an earlier one would be known.
     let mut object = 0;
@@ -77,7 +85,60 @@ fn signing(criterion: &mut Criterion) {
     group.bench_function("cached", |bencher| {
         bencher.iter(|| runtime.block_on(urls.url(&signer, request(0), now)).expect("signed"));
     });
+    group.bench_function("bare RSA, every core", |bencher| {
+        bencher.iter_custom(|count| on_every_core(count, || bare(&pair)));
+    });
+    group.bench_function("cold, every core", |bencher| {
+        bencher.iter_custom(|count| {
+            let first = object + 1;
+            object += count;
+            let left = Arc::new(AtomicU64::new(count));
+            let begin = Instant::now();
+            runtime.block_on(async {
+                let mut clients = JoinSet::new();
+                for _ in 0..CLIENTS {
+                    let (urls, signer, left) = (urls.clone(), signer.clone(), Arc::clone(&left));
+                    clients.spawn(async move {
+                        while let Some(number) = next(&left) {
+                            urls.url(&signer, request(first + number), now).await.expect("signed");
+                        }
+                    });
+                }
+                clients.join_all().await;
+            });
+            begin.elapsed()
+        });
+    });
     group.finish();
+}
+
+/// The library's RSA with nothing around it.
+fn bare(pair: &KeyPair) {
+    let mut signature = vec![0; pair.public_modulus_len()];
+    let random = SystemRandom::new();
+    pair.sign(&RSA_PKCS1_SHA256, &random, black_box(&[7; 130]), &mut signature).expect("signed");
+    black_box(&signature);
+}
+
+/// How long `count` pieces of work take on all cores.
+fn on_every_core(count: u64, work: impl Fn() + Sync) -> Duration {
+    let (left, cores) = (AtomicU64::new(count), available_parallelism().map_or(1, NonZero::get));
+    let begin = Instant::now();
+    scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                while next(&left).is_some() {
+                    work();
+                }
+            });
+        }
+    });
+    begin.elapsed()
+}
+
+/// The next piece of work, if any is left.
+fn next(left: &AtomicU64) -> Option<u64> {
+    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).ok().map(|before| before - 1)
 }
 
 criterion_group!(benches, signing);

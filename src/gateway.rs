@@ -114,20 +114,24 @@ impl Gateway {
         let (head, _body) = request.into_parts();
         let mut exchange = Exchange::begin(&head, &self.metrics, &self.audit);
         let mut scope = Scope { cors: &self.default_cors };
-        let answer = self.answer(&head, peer, &mut scope, &mut exchange).await;
+        let route = Route::parse(head.uri.path());
+        let keeps = keeps_link(&route, &head);
+        let answer = self.answer((&head, route), peer, &mut scope, &mut exchange).await;
         let mut response = closed(&head, answer, scope.cors, exchange);
-        keep_link(response.headers_mut(), &head);
+        if keeps {
+            response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        }
         response
     }
 
     async fn answer<'a>(
         &'a self,
-        head: &Parts,
+        (head, route): (&Parts, Route<'_>),
         peer: std::net::SocketAddr,
         scope: &mut Scope<'a>,
         exchange: &mut Exchange,
     ) -> Result<Response<Body>, Rejection> {
-        let (token, name, path) = match Route::parse(head.uri.path()) {
+        let (token, name, path) = match route {
             Route::Health => return Ok(page(&head.method, StatusCode::OK, "ok\n")),
             Route::Readiness => return Ok(self.readiness(&head.method)),
             Route::Vendor(route) => {
@@ -334,12 +338,9 @@ fn page(method: &Method, status: StatusCode, text: &'static str) -> Response<Bod
     response
 }
 
-/// Where a link was shown, nobody who follows a reference from the answer learns it.
-fn keep_link(headers: &mut http::HeaderMap, head: &Parts) {
-    let route = Route::parse(head.uri.path());
-    if Shown::of(route.token(), head.uri.query()) != Shown::Nothing || matches!(route, Route::Vendor(_)) {
-        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    }
+/// Whether a link was shown: then nobody who follows a reference from the answer may learn it.
+fn keeps_link(route: &Route<'_>, head: &Parts) -> bool {
+    matches!(route, Route::Vendor(_)) || Shown::of(route.token(), head.uri.query()) != Shown::Nothing
 }
 
 /// What every answer carries.

@@ -5,17 +5,19 @@
 //! Follows <https://prometheus.io/docs/practices/naming/> and <https://prometheus.io/docs/specs/om/open_metrics_spec/>.
 
 mod families;
+mod handles;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
 use crate::metrics::families::{
-    BudgetLabels, CacheLabels, CauseLabels, DeliveryLabels, Families, OutcomeLabels, ReasonLabels, RequestLabels,
-    UpstreamLabels,
+    BudgetLabels, CacheLabels, CauseLabels, Families, OutcomeLabels, ReasonLabels, RequestLabels, UpstreamLabels,
 };
+use crate::metrics::handles::{Handles, RequestHandles};
 
 pub use self::families::Tier;
 pub use prometheus_client::metrics::gauge::Gauge;
@@ -33,6 +35,9 @@ pub struct Metrics {
 struct Inner {
     registry: Registry,
     families: Families,
+    requests: Handles<RequestLabels, RequestHandles>,
+    upstream_requests: Handles<UpstreamLabels, Counter>,
+    cache: Handles<CacheLabels, Counter>,
 }
 
 /// One finished request, as it is counted.
@@ -62,25 +67,26 @@ impl Metrics {
         let families = Families::default();
         let mut registry = Registry::with_prefix("gsgate");
         families.register(&mut registry);
-        Self { inner: Arc::new(Inner { registry, families }) }
+        let (requests, upstream_requests, cache) = Default::default();
+        Self { inner: Arc::new(Inner { registry, families, requests, upstream_requests, cache }) }
     }
 
     /// Counts a request whose answer has ended, one way or another.
     pub fn request(&self, request: &FinishedRequest<'_>) {
-        let connection = request.connection.map_or_else(|| "none".into(), Arc::clone);
-        let labels = DeliveryLabels { connection: Arc::clone(&connection), delivery: request.delivery };
-        let families = &self.inner.families;
-        families.first_byte.get_or_create(&labels).observe(request.to_first_byte.as_secs_f64());
-        families.end.get_or_create(&labels).observe(request.to_end.as_secs_f64());
-        families.sent.get_or_create(&labels).inc_by(request.bytes_sent);
         let labels = RequestLabels {
-            connection,
+            connection: request.connection.map_or_else(|| "none".into(), Arc::clone),
             delivery: request.delivery,
             reason: request.reason,
             status: status_class(request.status),
             cache: request.cache,
         };
-        families.requests.get_or_create(&labels).inc();
+        let find = |labels: &RequestLabels| RequestHandles::find(&self.inner.families, labels);
+        self.inner.requests.with(labels, find, |handles| {
+            handles.requests.inc();
+            handles.first_byte.observe(request.to_first_byte.as_secs_f64());
+            handles.end.observe(request.to_end.as_secs_f64());
+            handles.sent.inc_by(request.bytes_sent);
+        });
     }
 
     /// Requests whose answer has not ended.
@@ -90,7 +96,8 @@ impl Metrics {
 
     /// Counts one request sent to GCS or to a token endpoint.
     pub fn upstream_request(&self, operation: &'static str, outcome: &'static str) {
-        self.inner.families.upstream_requests.get_or_create(&UpstreamLabels { operation, outcome }).inc();
+        let find = |labels: &_| self.inner.families.upstream_requests.get_or_create(labels).clone();
+        self.inner.upstream_requests.with(UpstreamLabels { operation, outcome }, find, |count| _ = count.inc());
     }
 
     /// Counts one repetition of a request before its first byte.
@@ -125,7 +132,8 @@ impl Metrics {
 
     /// Counts one question to a cache; `result` is `hit`, `miss`, `stale`, `revalidated`, `fill`, `joined` or `disk-hit`.
     pub fn cache(&self, cache: &'static str, result: &'static str) {
-        self.inner.families.cache.get_or_create(&CacheLabels { cache, result }).inc();
+        let find = |labels: &_| self.inner.families.cache.get_or_create(labels).clone();
+        self.inner.cache.with(CacheLabels { cache, result }, find, |count| _ = count.inc());
     }
 
     /// Counts an object or a chunk that is kept from now on.

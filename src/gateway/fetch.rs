@@ -7,13 +7,16 @@ mod conditions;
 mod etag;
 mod range;
 
-use http::header::{ACCEPT_ENCODING, ORIGIN};
+use http::header::{ACCEPT_ENCODING, HeaderName, ORIGIN};
 use http::{HeaderMap, Method, Version};
 
 pub use self::conditions::{Conditions, Outcome, RangeValidity};
 pub use self::etag::{Encoding, Validator};
 use super::decide::RequestMode;
 use crate::object::ByteRange;
+
+const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// A media request, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +81,7 @@ impl Fetch {
             Method::HEAD => FetchMethod::Head,
             _ => return Err(FetchError::Method),
         };
-        if headers.get("service-worker").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"script")) {
+        if headers.get(SERVICE_WORKER).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"script")) {
             return Err(FetchError::ServiceWorker);
         }
         Ok(Self {
@@ -99,7 +102,7 @@ impl Fetch {
 }
 
 fn request_mode(headers: &HeaderMap) -> RequestMode {
-    let cors = headers.get("sec-fetch-mode").is_some_and(|mode| mode == "cors") || headers.contains_key(ORIGIN);
+    let cors = headers.get(SEC_FETCH_MODE).is_some_and(|mode| mode == "cors") || headers.contains_key(ORIGIN);
     if cors { RequestMode::Cors } else { RequestMode::Other }
 }
 

@@ -127,6 +127,9 @@ impl EncodedPath<'_> {
 
     /// The bytes that the path stands for, decoded exactly once.
     pub fn decode(self) -> Result<Vec<u8>, EncodingError> {
+        if !self.0.as_bytes().contains(&b'%') {
+            return Ok(self.0.as_bytes().to_vec());
+        }
         let mut bytes = self.0.bytes();
         let mut decoded = Vec::with_capacity(self.0.len());
         while let Some(byte) = bytes.next() {

@@ -151,7 +151,7 @@ impl ObjectPrefix {
             return Err(NameError::Empty);
         }
         let rest = std::str::from_utf8(rest).map_err(|_| NameError::NotUtf8)?;
-        ObjectName::new(format!("{}{rest}", self.0))
+        ObjectName::new([self.0.as_str(), rest].concat())
     }
 
     /// What follows the prefix in `name`; `None` if the object is not under it.
