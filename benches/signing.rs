@@ -10,14 +10,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{available_parallelism, scope};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::RSA_PKCS1_SHA256;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, criterion_group};
 use gsgate::cache::{SignedUrls, UrlRequest};
 use gsgate::gcs::credentials::{Config, ControlPlane, Environment};
 use gsgate::gcs::sign::{Request, Style};
@@ -29,6 +29,9 @@ use tokio::task::JoinSet;
 
 /// How many want a signature at the same time.
 const CLIENTS: usize = 32;
+/// How many they get.
+const BATCH: u64 = 500;
+const TURNS: u64 = 20;
 
 /// A credential's signer from a key file, which must stay until the signer is not needed any more.
 async fn signer(pair: &KeyPair) -> (Signer, tempfile::NamedTempFile) {
@@ -85,30 +88,6 @@ fn signing(criterion: &mut Criterion) {
     group.bench_function("cached", |bencher| {
         bencher.iter(|| runtime.block_on(urls.url(&signer, request(0), now)).expect("signed"));
     });
-    group.bench_function("bare RSA, every core", |bencher| {
-        bencher.iter_custom(|count| on_every_core(count, || bare(&pair)));
-    });
-    group.bench_function("cold, every core", |bencher| {
-        bencher.iter_custom(|count| {
-            let first = object + 1;
-            object += count;
-            let left = Arc::new(AtomicU64::new(count));
-            let begin = Instant::now();
-            runtime.block_on(async {
-                let mut clients = JoinSet::new();
-                for _ in 0..CLIENTS {
-                    let (urls, signer, left) = (urls.clone(), signer.clone(), Arc::clone(&left));
-                    clients.spawn(async move {
-                        while let Some(number) = next(&left) {
-                            urls.url(&signer, request(first + number), now).await.expect("signed");
-                        }
-                    });
-                }
-                clients.join_all().await;
-            });
-            begin.elapsed()
-        });
-    });
     group.finish();
 }
 
@@ -120,20 +99,58 @@ fn bare(pair: &KeyPair) {
     black_box(&signature);
 }
 
-/// How long `count` pieces of work take on all cores.
-fn on_every_core(count: u64, work: impl Fn() + Sync) -> Duration {
-    let (left, cores) = (AtomicU64::new(count), available_parallelism().map_or(1, NonZero::get));
-    let begin = Instant::now();
+/// What a core gives when it has enough to do, by the CPU time of this process, whatever else the machine does.
+fn every_core() {
+    let runtime = Runtime::new().expect("threads");
+    let pair = KeyPair::generate(KeySize::Rsa2048).expect("a key");
+    let (signer, _file) = runtime.block_on(signer(&pair));
+    let (mut alone, mut cold) = (0.0, 0.0);
+    for turn in 0..TURNS {
+        alone += cpu_of(|| all_bare(&pair));
+        cold += cpu_of(|| runtime.block_on(all_cold(&signer, turn * BATCH)));
+    }
+    println!("a busy core, {CLIENTS} clients: {:.1}% of bare RSA's signatures for its CPU time", 100.0 * alone / cold);
+}
+
+/// The CPU time that this process spent on it, in the kernel's ticks.
+fn cpu_of(work: impl FnOnce()) -> f64 {
+    let ticks = || {
+        let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
+        let (_, fields) = stat.rsplit_once(") ").expect("a name in parentheses");
+        fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<f64>().expect("a number")).sum::<f64>()
+    };
+    let before = ticks();
+    work();
+    ticks() - before
+}
+
+/// A batch of nothing but RSA, on all cores.
+fn all_bare(pair: &KeyPair) {
+    let (left, cores) = (AtomicU64::new(BATCH), available_parallelism().map_or(1, NonZero::get));
     scope(|scope| {
         for _ in 0..cores {
             scope.spawn(|| {
                 while next(&left).is_some() {
-                    work();
+                    bare(pair);
                 }
             });
         }
     });
-    begin.elapsed()
+}
+
+/// A batch of URLs that nobody had signed, `first` and those after it.
+async fn all_cold(signer: &Signer, first: u64) {
+    let (urls, now, left) = (SignedUrls::new(1000), SystemTime::now(), Arc::new(AtomicU64::new(BATCH)));
+    let mut clients = JoinSet::new();
+    for _ in 0..CLIENTS {
+        let (urls, signer, left) = (urls.clone(), signer.clone(), Arc::clone(&left));
+        clients.spawn(async move {
+            while let Some(number) = next(&left) {
+                urls.url(&signer, request(first + number), now).await.expect("signed");
+            }
+        });
+    }
+    clients.join_all().await;
 }
 
 /// The next piece of work, if any is left.
@@ -142,4 +159,10 @@ fn next(left: &AtomicU64) -> Option<u64> {
 }
 
 criterion_group!(benches, signing);
-criterion_main!(benches);
+
+fn main() {
+    benches();
+    if !std::env::args().any(|argument| argument == "--test") {
+        every_core();
+    }
+}

@@ -7,6 +7,7 @@
 
 pub mod signer;
 
+mod desk;
 mod key;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::gcs::Endpoint;
 use crate::object::{BucketName, ObjectName};
 
+pub(crate) use desk::Desk;
 pub(crate) use key::RsaKey;
 
 /// The longest life of any signed URL.
@@ -254,10 +256,11 @@ fn strict(text: &str) -> String {
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let digits = |byte: &u8| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+    let mut text = String::with_capacity(bytes.len() * 2);
+    text.extend(bytes.iter().flat_map(digits));
+    text
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use super::oauth::{AuthorizedUser, TOKEN_URI};
 use super::service_account::ServiceAccount;
 use super::source::{Kind, Source};
 use super::{Environment, Error};
-use crate::gcs::sign::RsaKey;
+use crate::gcs::sign::{Desk, RsaKey};
 use crate::object::ProjectId;
 use shape::Shape;
 
@@ -109,7 +109,8 @@ impl Reader<'_> {
             }
         };
         let key_id = shape.private_key_id.filter(|id| !id.is_empty());
-        Ok(Kind::ServiceAccount(ServiceAccount { email: email.as_str().into(), key: Arc::new(key), key_id, exchange }))
+        let (email, key) = (email.as_str().into(), Desk::new(key));
+        Ok(Kind::ServiceAccount(ServiceAccount { email, key, key_id, exchange }))
     }
 
     fn authorized_user(&self, shape: Shape, prefix: &str, universe: &str) -> Result<Kind, Error> {

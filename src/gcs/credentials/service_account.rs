@@ -12,7 +12,7 @@ use reqwest::Url;
 
 use super::control_plane::ControlPlane;
 use super::{Error, Secret, oauth};
-use crate::gcs::sign::RsaKey;
+use crate::gcs::sign::Desk;
 use crate::gcs::token::Fresh;
 
 const LIFE: Duration = Duration::from_hours(1);
@@ -24,7 +24,7 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 #[derive(Debug)]
 pub(crate) struct ServiceAccount {
     pub(crate) email: Arc<str>,
-    pub(crate) key: Arc<RsaKey>,
+    pub(crate) key: Desk,
     pub(crate) key_id: Option<String>,
     /// Where JWTs are exchanged; `None`: they are the tokens.
     pub(crate) exchange: Option<Url>,
@@ -44,11 +44,8 @@ impl ServiceAccount {
 
     async fn jwt(&self, scope: &str, audience: Option<&str>, now: SystemTime) -> Result<(Secret, SystemTime), Error> {
         let input = Self::claims(&self.email, self.key_id.as_deref(), scope, audience, now)?;
-        let (key, message) = (self.key.clone(), input.clone());
-        let signature = tokio::task::spawn_blocking(move || key.sign(message.as_bytes()))
-            .await
-            .map_err(|_| Error::Interrupted)?
-            .map_err(|error| Error::Key(Box::new(error)))?;
+        let signed = self.key.sign(input.as_bytes()).await.ok_or(Error::Interrupted)?;
+        let signature = signed.map_err(|error| Error::Key(Box::new(error)))?;
         let jwt = format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature));
         Ok((Secret::new(jwt), now - SKEW + LIFE))
     }

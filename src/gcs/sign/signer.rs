@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{LONGEST_LIFE, RsaKey};
+use super::{Desk, LONGEST_LIFE};
 use crate::gcs;
 use crate::gcs::credentials::{Error, Inner, Kind, Loaded, SIGN_BLOB, sign_blob};
 use crate::gcs::token::Slot;
@@ -27,7 +27,7 @@ pub struct Signer {
 #[derive(Clone)]
 enum Way {
     /// With a key in memory.
-    Key { email: Arc<str>, key: Arc<RsaKey> },
+    Key { email: Arc<str>, key: Desk },
     /// Through IAM, as the account that the credential impersonates, with its source's token.
     Impersonated,
     /// Through IAM, as the account of the machine.
@@ -68,15 +68,13 @@ impl Signer {
 
     /// An RSA signature (PKCS#1 v1.5, SHA-256). Never works on the caller's thread.
     pub async fn sign(&self, string_to_sign: &[u8]) -> Result<Vec<u8>, gcs::Error> {
-        let permit = self.inner.signatures.clone().acquire_owned().await;
-        let _permit = permit.map_err(|error| gcs::Error::Signature(Box::new(error)))?;
-        let signed = match &self.way {
-            Way::Key { key, .. } => {
-                let (key, message) = (key.clone(), string_to_sign.to_vec());
-                let signed = tokio::task::spawn_blocking(move || key.sign(&message)).await;
-                signed.map_err(|_| Error::Interrupted).and_then(|s| s.map_err(|error| Error::Key(Box::new(error))))
-            }
-            _ => self.sign_remotely(string_to_sign).await,
+        let signed = if let Way::Key { key, .. } = &self.way {
+            let signed = key.sign(string_to_sign).await.ok_or(Error::Interrupted);
+            signed.and_then(|signed| signed.map_err(|error| Error::Key(Box::new(error))))
+        } else {
+            let permit = self.inner.signatures.clone().acquire_owned().await;
+            let _permit = permit.map_err(|error| gcs::Error::Signature(Box::new(error)))?;
+            Box::pin(self.sign_remotely(string_to_sign)).await
         };
         signed.map_err(|error| gcs::Error::Signature(Box::new(error)))
     }
@@ -84,7 +82,7 @@ impl Signer {
     /// Tells signers of the same account with different keys apart, for caches.
     pub(crate) fn fingerprint(&self) -> [u8; 32] {
         match &self.way {
-            Way::Key { key, .. } => key.fingerprint(),
+            Way::Key { key, .. } => key.key().fingerprint(),
             Way::Impersonated | Way::Metadata | Way::Named(_) => [0; 32],
         }
     }
