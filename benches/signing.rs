@@ -24,8 +24,12 @@ use gsgate::gcs::sign::{Request, Style};
 use gsgate::gcs::{self, Credential, Endpoint, Signer};
 use gsgate::object::{BucketName, ObjectName};
 use http::Method;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
+
+/// The gateway's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// How many want a signature at the same time.
 const CLIENTS: usize = 32;
@@ -99,9 +103,10 @@ fn bare(pair: &KeyPair) {
     black_box(&signature);
 }
 
-/// What a core gives when it has enough to do, by the CPU time of this process, whatever else the machine does.
+/// What a core gives when it has enough to do, by the CPU time of this process, whatever else the machine does. As in
+/// the gateway, one thread has the clients, and others sign.
 fn every_core() {
-    let runtime = Runtime::new().expect("threads");
+    let runtime = Builder::new_current_thread().build().expect("a runtime");
     let pair = KeyPair::generate(KeySize::Rsa2048).expect("a key");
     let (signer, _file) = runtime.block_on(signer(&pair));
     let (mut alone, mut cold) = (0.0, 0.0);
