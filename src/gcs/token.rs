@@ -1,9 +1,8 @@
 //! Tokens: one loader per kind of token however many requests wait, renewed early, dropped by a 401, never given up.
 //!
-//! moka holds the tokens and makes the loading single-flight; when a token is too old is decided here, by the
-//! environment's clock. A failure is remembered only for a back-off, during which everybody gets it at once.
-//! Each renewal has a number, and that number is part of the key: so two renewals are never mixed up, and a 401
-//! drops the very token that got it.
+//! moka makes the loading single-flight; when a token is too old is decided here, by the environment's clock. A failure
+//! is remembered only for a back-off, during which everybody gets it at once. Each renewal has a number, and that number
+//! is part of the key: so two renewals are never mixed up, and a 401 drops the very token that got it.
 
 use std::fmt;
 use std::future::Future;
@@ -12,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use ahash::RandomState;
+use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
@@ -87,8 +87,8 @@ pub(crate) struct Tokens {
 
 #[derive(Default)]
 struct State {
-    /// The number of the newest token.
-    current: AtomicU64,
+    /// The newest token; the first has the number 1.
+    current: ArcSwapOption<Token>,
     /// Tokens up to this number were refused by their receiver.
     refused: AtomicU64,
     renewing: AtomicBool,
@@ -118,9 +118,10 @@ impl Tokens {
         L: Future<Output = Result<Fresh, Error>> + Send + 'static,
     {
         let (now, state) = (self.environment.now(), self.state(slot));
-        let number = state.current.load(Ordering::Acquire);
-        if number > state.refused.load(Ordering::Acquire)
-            && let Some(token) = self.held.get(&(slot, number)).await
+        let newest = state.current.load_full();
+        let number = newest.as_ref().map_or(0, |token| token.number);
+        if let Some(token) = newest
+            && number > state.refused.load(Ordering::Acquire)
             && token.expires_at > now + MARGIN
         {
             if token.renew_at <= now && state.back_off(now).is_none() && !state.renewing.swap(true, Ordering::AcqRel) {
@@ -131,7 +132,7 @@ impl Tokens {
                     let _ = tokens.renew(slot, number + 1, load).await;
                 });
             }
-            return Ok(token);
+            return Ok(Token::clone(&token));
         }
         if let Some(error) = state.back_off(now) {
             return Err(error);
@@ -175,7 +176,7 @@ impl Tokens {
             outcome
         };
         let token = self.held.try_get_with((slot, number), loading).await.map_err(|error| (*error).clone())?;
-        state.current.fetch_max(number, Ordering::AcqRel);
+        state.keep(&token);
         self.held.invalidate(&(slot, number - 1)).await;
         Ok(token)
     }
@@ -216,6 +217,15 @@ impl State {
         // Jitter, so that replicas do not come back together.
         let until = now + longest.mul_f64(0.5 + fastrand::f64() / 2.0);
         *failure = Some(Failure { error, times, since: now, until });
+    }
+
+    /// Makes the token the newest, unless a newer one has come meanwhile.
+    fn keep(&self, token: &Token) {
+        let token = Arc::new(token.clone());
+        self.current.rcu(|newest| match newest {
+            Some(newest) if newest.number >= token.number => Some(Arc::clone(newest)),
+            _ => Some(Arc::clone(&token)),
+        });
     }
 
     fn recover(&self) {
