@@ -41,24 +41,32 @@ pub(in crate::gcs) struct Fields {
 pub(super) struct Line {
     pub(super) field: Field,
     pub(super) value: Range<usize>,
+    /// The next line of the same field.
+    next: u8,
+}
+
+impl Line {
+    pub(super) fn new(field: Field, value: Range<usize>) -> Self {
+        Self { field, value, next: NONE }
+    }
 }
 
 impl Fields {
     /// The lines of a head; only the first few hundred count.
-    pub(super) fn new(head: Bytes, lines: Vec<Line>) -> Self {
+    pub(super) fn new(head: Bytes, mut lines: Vec<Line>) -> Self {
+        lines.truncate(usize::from(NONE));
         let mut first = [NONE; Field::COUNT];
-        for (number, line) in (0..NONE).zip(&lines) {
-            let first = &mut first[line.field as usize];
-            *first = number.min(*first);
+        for (number, line) in (0..NONE).zip(&mut lines).rev() {
+            line.next = std::mem::replace(&mut first[line.field as usize], number);
         }
         Self { head, lines, first }
     }
 
     /// The values of all lines of a field.
     pub(in crate::gcs) fn all(&self, field: Field) -> impl Iterator<Item = &[u8]> {
-        let lines = self.lines.get(usize::from(self.first[field as usize])..).unwrap_or_default();
-        let called = move |line: &&Line| line.field == field;
-        lines.iter().filter(called).map(|line| self.head.get(line.value.clone()).unwrap_or_default())
+        let line = |number: u8| self.lines.get(usize::from(number));
+        let lines = std::iter::successors(line(self.first[field as usize]), move |before| line(before.next));
+        lines.map(|line| self.head.get(line.value.clone()).unwrap_or_default())
     }
 
     /// The value of a field's first line.
@@ -84,7 +92,7 @@ impl<'a> FromIterator<(&'a str, &'a str)> for Fields {
         for (name, value) in fields {
             let field = Field::of(name.as_bytes()).expect("a known field");
             head.extend_from_slice(value.as_bytes());
-            lines.push(Line { field, value: head.len() - value.len()..head.len() });
+            lines.push(Line::new(field, head.len() - value.len()..head.len()));
         }
         Self::new(head.into(), lines)
     }

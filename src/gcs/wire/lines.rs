@@ -5,6 +5,8 @@
 //! head unusable. Never decides what a line means.
 //! Follows <https://www.rfc-editor.org/rfc/rfc9112#section-2.2> and <https://www.rfc-editor.org/rfc/rfc9112#section-5>.
 
+use std::ops::Range;
+
 use http::StatusCode;
 
 use super::fields::{Field, Line};
@@ -66,16 +68,15 @@ enum Stop {
     Wrong(Syntax),
 }
 
-/// Bytes, and how far they were read.
+/// What is left to read.
 struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    rest: &'a [u8],
 }
 
 impl Lines {
     /// Reads the head at the beginning of `bytes`; `None` if it is not all there yet.
     pub(super) fn read(bytes: &[u8]) -> Result<Option<Self>, Syntax> {
-        match (Reader { bytes, at: 0 }).lines() {
+        match (Reader { rest: bytes }).lines(bytes.len()) {
             Ok(lines) => Ok(Some(lines)),
             Err(Stop::Short) => Ok(None),
             Err(Stop::Wrong(syntax)) => Err(syntax),
@@ -84,31 +85,34 @@ impl Lines {
 }
 
 impl<'a> Reader<'a> {
-    fn lines(mut self) -> Result<Lines, Stop> {
+    /// All lines of a head; there were `whole` bytes to begin with.
+    fn lines(mut self, whole: usize) -> Result<Lines, Stop> {
         while self.is_at_end_of_line()? {}
         let (newest, code) = (self.version()?, self.code()?);
         let mut known = Vec::with_capacity(USUAL);
         for _ in 0..=MOST {
             if self.is_at_end_of_line()? {
                 let status = StatusCode::from_u16(code).map_err(|_| Stop::Wrong(Syntax::Status))?;
-                return Ok(Lines { status, newest, known, length: self.at });
+                return Ok(Lines { status, newest, known, length: whole - self.rest.len() });
             }
-            if let Some(line) = self.line()? {
-                known.push(line);
+            let before = self.rest.len();
+            let (name, value) = self.line()?;
+            if let Some(field) = Field::of(name) {
+                let start = whole - before + name.len() + 1;
+                known.push(Line::new(field, trimmed(value, start)));
             }
         }
         Err(Stop::Wrong(Syntax::TooMany))
     }
 
     fn version(&mut self) -> Result<bool, Stop> {
-        let rest = self.rest();
-        let newest = match rest.first_chunk() {
-            Some(b"HTTP/1.1") => true,
-            Some(b"HTTP/1.0") => false,
-            None if b"HTTP/1.".starts_with(rest) => return Err(Stop::Short),
+        let (newest, rest) = match self.rest.split_first_chunk() {
+            Some((b"HTTP/1.1", rest)) => (true, rest),
+            Some((b"HTTP/1.0", rest)) => (false, rest),
+            None if b"HTTP/1.".starts_with(self.rest) => return Err(Stop::Short),
             _ => return Err(Stop::Wrong(Syntax::Version)),
         };
-        self.at += b"HTTP/1.1".len();
+        self.rest = rest;
         if self.next()? == b' ' { Ok(newest) } else { Err(Stop::Wrong(Syntax::Version)) }
     }
 
@@ -123,43 +127,37 @@ impl<'a> Reader<'a> {
         }
         let mut next = self.next()?;
         if next == b' ' {
-            self.at += text_length(self.rest());
-            next = self.next()?;
+            while is_text(next) {
+                next = self.next()?;
+            }
         }
         self.end_line(next, Syntax::Status)?;
         Ok(code)
     }
 
-    /// A line; `None` if nobody asks for its field.
-    fn line(&mut self) -> Result<Option<Line>, Stop> {
-        let rest = self.rest();
-        let (name, rest) = rest.split_at(token_length(rest));
-        let (colon, rest) = rest.split_first().ok_or(Stop::Short)?;
-        if *colon != b':' || name.is_empty() {
+    /// The name and the value of a line.
+    fn line(&mut self) -> Result<(&'a [u8], &'a [u8]), Stop> {
+        let name = self.take(token_length);
+        if self.next()? != b':' || name.is_empty() {
             return Err(Stop::Wrong(Syntax::Name));
         }
-        let value = &rest[..text_length(rest)];
-        let start = self.at + name.len() + 1;
-        self.at = start + value.len();
+        let value = self.take(|rest| run(rest, is_text));
         let next = self.next()?;
         self.end_line(next, Syntax::Value)?;
-        let place = |field| {
-            let trimmed = value.trim_ascii_start();
-            let start = start + value.len() - trimmed.len();
-            Line { field, value: start..start + trimmed.trim_ascii_end().len() }
-        };
-        Ok(Field::of(name).map(place))
+        Ok((name, value))
     }
 
     /// Whether a line ends before it has begun.
     fn is_at_end_of_line(&mut self) -> Result<bool, Stop> {
-        let first = *self.rest().first().ok_or(Stop::Short)?;
-        let ends = first == b'\r' || first == b'\n';
-        if ends {
-            self.at += 1;
-            self.end_line(first, Syntax::NewLine)?;
+        match self.rest {
+            [first @ (b'\r' | b'\n'), rest @ ..] => {
+                self.rest = rest;
+                self.end_line(*first, Syntax::NewLine)?;
+                Ok(true)
+            }
+            [] => Err(Stop::Short),
+            _ => Ok(false),
         }
-        Ok(ends)
     }
 
     /// The end of a line, whose first byte was `next`.
@@ -172,14 +170,24 @@ impl<'a> Reader<'a> {
     }
 
     fn next(&mut self) -> Result<u8, Stop> {
-        let next = *self.bytes.get(self.at).ok_or(Stop::Short)?;
-        self.at += 1;
-        Ok(next)
+        let (next, rest) = self.rest.split_first().ok_or(Stop::Short)?;
+        self.rest = rest;
+        Ok(*next)
     }
 
-    fn rest(&self) -> &'a [u8] {
-        self.bytes.get(self.at..).unwrap_or_default()
+    /// As many bytes as `length` says.
+    fn take(&mut self, length: impl Fn(&[u8]) -> usize) -> &'a [u8] {
+        let (taken, rest) = self.rest.split_at(length(self.rest));
+        self.rest = rest;
+        taken
     }
+}
+
+/// Where a value without the space around it is, which begins at `start` with it.
+fn trimmed(value: &[u8], start: usize) -> Range<usize> {
+    let trimmed = value.trim_ascii_start();
+    let start = start + value.len() - trimmed.len();
+    start..start + trimmed.trim_ascii_end().len()
 }
 
 /// How many bytes at the beginning may stand in a name.
@@ -192,13 +200,14 @@ fn token_length(bytes: &[u8]) -> usize {
     }
 }
 
-/// How many bytes at the beginning may stand in a value: all but control characters, of which only a tab may.
+/// Whether a byte may stand in a value: all but control characters, of which only a tab may.
 #[allow(clippy::needless_bitwise_bool, reason = "branches would hold up `run`")]
-fn text_length(bytes: &[u8]) -> usize {
-    run(bytes, |byte| (byte == b'\t') | ((byte >= b' ') & (byte != 0x7f)))
+fn is_text(byte: u8) -> bool {
+    (byte == b'\t') | ((byte >= b' ') & (byte != 0x7f))
 }
 
-/// How many bytes at the beginning belong to a class; a class without branches is looked for in sixteen bytes at once.
+/// How many bytes at the beginning belong to a class. A class that is told without branches is looked for in sixteen
+/// bytes at once.
 fn run(bytes: &[u8], belongs: impl Fn(u8) -> bool) -> usize {
     let (blocks, rest) = bytes.as_chunks::<16>();
     for (number, block) in blocks.iter().enumerate() {
@@ -206,9 +215,10 @@ fn run(bytes: &[u8], belongs: impl Fn(u8) -> bool) -> usize {
         for (other, byte) in others.iter_mut().zip(block) {
             *other = if belongs(*byte) { 0 } else { u8::MAX };
         }
-        let others = u128::from_le_bytes(others);
-        if others != 0 {
-            return number * 16 + others.trailing_zeros() as usize / 8;
+        // Sixteen if all belong.
+        let first = u128::from_le_bytes(others).trailing_zeros() as usize / 8;
+        if first < 16 {
+            return number * 16 + first;
         }
     }
     blocks.len() * 16 + rest.iter().take_while(|byte| belongs(**byte)).count()

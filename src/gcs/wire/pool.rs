@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use ahash::RandomState;
 use arc_swap::ArcSwap;
 use tokio::runtime::{Handle, Id};
 use tokio::time::Instant;
@@ -23,7 +24,7 @@ const SWEEP: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub(super) struct Pools {
     most: usize,
-    pools: ArcSwap<HashMap<Id, Arc<Pool>>>,
+    pools: ArcSwap<HashMap<Id, Arc<Pool>, RandomState>>,
 }
 
 /// The pool of one runtime.
