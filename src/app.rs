@@ -112,14 +112,18 @@ impl audit::Observer for AuditCounts {
 impl Service for Front {
     type Body = Body;
 
-    async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
-        let Serving { gateway, label_studio, storage } = &*self.0.load_full();
-        match (storage, label_studio) {
-            (Some(storage), _) if Storage::is_asked(request.uri().path()) => {
-                Box::pin(storage.handle(gateway, request, peer)).await.map(Body::from)
+    // A block holds the request once, an async function twice, and all that it holds is moved for each request.
+    fn handle(&self, request: Request<Incoming>, peer: Peer) -> impl Future<Output = Response<Body>> + Send {
+        let serving = self.0.load_full();
+        async move {
+            let Serving { gateway, label_studio, storage } = &*serving;
+            match (storage, label_studio) {
+                (Some(storage), _) if Storage::is_asked(request.uri().path()) => {
+                    Box::pin(storage.handle(gateway, request, peer)).await.map(Body::from)
+                }
+                (_, Some(front)) => Box::pin(front.handle(gateway, request, peer)).await,
+                (_, None) => gateway.handle(request, peer.address).await.map(Body::from),
             }
-            (_, Some(front)) => Box::pin(front.handle(gateway, request, peer)).await,
-            (_, None) => gateway.handle(request, peer.address).await.map(Body::from),
         }
     }
 }

@@ -110,18 +110,25 @@ impl fmt::Debug for Gateway {
 
 impl Gateway {
     /// Answers one request, whatever it is. `peer` is the other end of the socket, or whom the PROXY protocol names.
-    pub async fn handle<B>(&self, request: Request<B>, peer: std::net::SocketAddr) -> Response<Body> {
-        let (head, _body) = request.into_parts();
+    pub fn handle<B>(
+        &self,
+        request: Request<B>,
+        peer: std::net::SocketAddr,
+    ) -> impl Future<Output = Response<Body>> + use<'_, B> {
+        let (head, body) = request.into_parts();
         let mut exchange = Exchange::begin(&head, &self.metrics, &self.audit);
-        let mut scope = Scope { cors: &self.default_cors };
-        let route = Route::parse(head.uri.path());
-        let keeps = keeps_link(&route, &head);
-        let answer = self.answer((&head, route), peer, &mut scope, &mut exchange).await;
-        let mut response = closed(&head, answer, scope.cors, exchange);
-        if keeps {
-            response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        async move {
+            let _body = body;
+            let mut scope = Scope { cors: &self.default_cors };
+            let route = Route::parse(head.uri.path());
+            let keeps = keeps_link(&route, &head);
+            let answer = self.answer((&head, route), peer, &mut scope, &mut exchange).await;
+            let mut response = closed(&head, answer, scope.cors, exchange);
+            if keeps {
+                response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+            }
+            response
         }
-        response
     }
 
     async fn answer<'a>(

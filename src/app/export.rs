@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
+use futures_util::future::Either;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::sync::Notify;
@@ -45,7 +46,7 @@ struct Inner {
 #[derive(Debug)]
 pub(super) struct Export {
     exporter: Arc<Exporter>,
-    receiver: Option<Receiver>,
+    receiver: Option<Arc<Receiver>>,
 }
 
 impl Export {
@@ -84,7 +85,7 @@ impl Export {
                 })?);
                 let receiver = Receiver::new(Arc::clone(&exporter), &secret);
                 let weak = |error| at(&["export", "secret_file"], format!("{}: {error}", path.display()));
-                Some(receiver.map_err(weak)?)
+                Some(Arc::new(receiver.map_err(weak)?))
             }
         };
         Ok(Some(Arc::new(Self { exporter, receiver })))
@@ -159,13 +160,12 @@ pub(super) struct Public {
 impl Service for Public {
     type Body = <Front as Service>::Body;
 
-    async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Self::Body> {
-        if request.uri().path() == webhook::PATH
-            && let Some(export) = self.exports.0.export.load_full()
-            && let Some(receiver) = &export.receiver
-        {
-            return Box::pin(receiver.handle(request)).await.map(Into::into);
+    fn handle(&self, request: Request<Incoming>, peer: Peer) -> impl Future<Output = Response<Self::Body>> + Send {
+        let is_event = request.uri().path() == webhook::PATH;
+        let export = is_event.then(|| self.exports.0.export.load_full()).flatten();
+        match export.and_then(|export| export.receiver.clone()) {
+            Some(receiver) => Either::Left(Box::pin(async move { receiver.handle(request).await.map(Into::into) })),
+            None => Either::Right(self.front.handle(request, peer)),
         }
-        self.front.handle(request, peer).await
     }
 }

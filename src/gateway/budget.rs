@@ -154,7 +154,12 @@ impl Accounts {
     }
 
     async fn open(&self, holder: Holder, limits: &Limits, now: SystemTime) -> Result<Tab, (Limit, Duration)> {
-        let account = self.accounts.get_with(holder, async { Arc::new(Mutex::new(Account::default())) }).await;
+        let known = self.accounts.get(&holder).await;
+        let account = match known {
+            Some(account) => account,
+            // Rare, and large enough to weigh on every request.
+            None => Box::pin(self.accounts.get_with(holder, async { Arc::default() })).await,
+        };
         lock(&account).open(limits, now)?;
         Ok(Tab(account))
     }

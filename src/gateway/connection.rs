@@ -171,7 +171,10 @@ impl Connection {
     /// Lets the request's token say who asks, where tokens are demanded.
     pub async fn identify<'a>(&self, near: Approach<'a>, headers: &HeaderMap) -> Result<Approach<'a>, IdentityError> {
         match &self.identity {
-            Some(identity) => Ok(near.identified(identity.identify(headers, SystemTime::now()).await?)),
+            Some(identity) => {
+                let identified = Box::pin(identity.identify(headers, SystemTime::now())).await?;
+                Ok(near.identified(identified))
+            }
             None => Ok(near),
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::header::{CACHE_CONTROL, LOCATION, REFERRER_POLICY};
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use super::access::Admitted;
 use super::body::Body;
@@ -66,11 +66,13 @@ pub(super) async fn redirect(
     let keep = life.saturating_sub(connection.config.signed_url_expiry);
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::FOUND;
+    *response.headers_mut() = HeaderMap::with_capacity(12);
     let headers = response.headers_mut();
     vary_by_mode(headers, connection);
     headers.insert(LOCATION, url.location());
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    if let Ok(value) = HeaderValue::try_from(format!("private, max-age={}", keep.as_secs())) {
+    let mut seconds = itoa::Buffer::new();
+    if let Ok(value) = HeaderValue::try_from(["private, max-age=", seconds.format(keep.as_secs())].concat()) {
         headers.insert(CACHE_CONTROL, value);
     }
     Ok(response)

@@ -119,7 +119,7 @@ impl<S: Service> Shared<S> {
             let exchange = activity.begin(multiplexed, !request.body().is_end_stream(), Instant::now());
             let service = self.service.clone();
             let handover = request.headers().contains_key(UPGRADE).then(|| handover.clone());
-            async move { Ok::<_, Infallible>(answer(service, request, (peer, exchange), handover).await) }
+            answer(service, request, (peer, exchange), handover)
         });
         let mut protocol = Protocol::new(socket, service, Streams::new(activity.clone()), handover.clone());
         let mut leave = pin!(self.leave.cancelled());
@@ -235,24 +235,29 @@ impl Course {
     }
 }
 
-async fn answer<S: Service>(
+/// Not an async function: that would hold the request twice, and all that a future holds is moved for each request.
+fn answer<S: Service>(
     service: S,
     request: Request<Incoming>,
     (peer, exchange): (Peer, Exchange),
     handover: Option<Handover>,
-) -> Response<Outgoing<S::Body>> {
+) -> impl Future<Output = Result<Response<Outgoing<S::Body>>, Infallible>> {
     let (head, body) = request.into_parts();
     let is_head = head.method == Method::HEAD;
-    let response = if let Err(malformed) = request_head::check(&head) {
-        refusal::answer(&head, malformed, peer).map(|body| Outgoing::refused(body, exchange))
-    } else {
-        let mut response = service.handle(Request::from_parts(head, body), peer).await;
-        if let Some(handover) = handover {
-            handover.look_at(&mut response);
-        }
-        response.map(|body| Outgoing::served(body, exchange))
-    };
-    if is_head { headless(response) } else { response }
+    let malformed = request_head::check(&head).err().map(|malformed| refusal::answer(&head, malformed, peer));
+    let request = Request::from_parts(head, body);
+    async move {
+        let response = if let Some(refusal) = malformed {
+            refusal.map(|body| Outgoing::refused(body, exchange))
+        } else {
+            let mut response = service.handle(request, peer).await;
+            if let Some(handover) = handover {
+                handover.look_at(&mut response);
+            }
+            response.map(|body| Outgoing::served(body, exchange))
+        };
+        Ok(if is_head { headless(response) } else { response })
+    }
 }
 
 /// Leaves the answer to HEAD the length that GET would have, but no body.
