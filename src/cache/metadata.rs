@@ -15,6 +15,8 @@ use crate::object::{Metadata, ObjectName};
 
 /// Bytes at most, so that neither many names nor long ones cost more.
 const CAPACITY: u64 = 64 * 1024 * 1024;
+/// Places in the table from the beginning, a megabyte; a table that grows is copied again and again.
+const PLACES: usize = 64 * 1024;
 /// What an entry takes besides its texts, moka's own book-keeping included.
 const OVERHEAD: usize = 512;
 
@@ -65,6 +67,7 @@ impl MetadataCache {
     /// An empty cache that trusts metadata for `present_for` and absence for `missing_for`.
     pub fn new(present_for: Duration, missing_for: Duration) -> Self {
         let entries = Cache::builder()
+            .initial_capacity(PLACES)
             .max_capacity(CAPACITY)
             .weigher(|key: &Key, entry: &Entry| weight(key, &entry.known))
             .time_to_live(present_for.max(missing_for))
