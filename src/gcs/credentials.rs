@@ -49,7 +49,7 @@ use hosts::GOOGLE;
 use impersonated::Impersonated;
 use metadata_server::MetadataServer;
 
-/// Signatures of one credential that are made at once; others wait.
+/// Signatures of one credential that IAM is asked for at once; others wait.
 const SIGNATURES_AT_ONCE: usize = 32;
 
 /// An identity towards Google: gives tokens, and signs where it can. Cheap to clone.

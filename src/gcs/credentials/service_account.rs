@@ -44,7 +44,7 @@ impl ServiceAccount {
 
     async fn jwt(&self, scope: &str, audience: Option<&str>, now: SystemTime) -> Result<(Secret, SystemTime), Error> {
         let input = Self::claims(&self.email, self.key_id.as_deref(), scope, audience, now)?;
-        let signed = self.key.sign(input.as_bytes()).await.ok_or(Error::Interrupted)?;
+        let signed = self.key.sign_ahead(input.as_bytes()).await.ok_or(Error::Interrupted)?;
         let signature = signed.map_err(|error| Error::Key(Box::new(error)))?;
         let jwt = format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature));
         Ok((Secret::new(jwt), now - SKEW + LIFE))
