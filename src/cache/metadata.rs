@@ -15,8 +15,9 @@ use crate::object::{Metadata, ObjectName};
 
 /// Bytes at most, so that neither many names nor long ones cost more.
 const CAPACITY: u64 = 64 * 1024 * 1024;
-/// Places in the table from the beginning, a megabyte; a table that grows is copied again and again.
-const PLACES: usize = 64 * 1024;
+/// Places in the table from the beginning, which with those that moka adds take a megabyte; a table that grows is copied
+/// again and again.
+const PLACES: usize = 64 * 1024 - 384;
 /// What an entry takes besides its texts, moka's own book-keeping included.
 const OVERHEAD: usize = 512;
 

@@ -162,7 +162,9 @@ impl Call {
     pub(super) fn list(endpoint: &Endpoint, request: &ListRequest) -> Option<Self> {
         let line = RequestLine::new(Method::GET).with("/storage/v1/b/").with(&request.bucket).with("/o?");
         let line = request.query(line);
-        (line.target().len() <= LONGEST_TARGET).then(|| Self::new("list", endpoint, line, request.project.as_ref()))
+        let payer = request.project.as_ref().map_or(0, |project| "&userProject=".len() + project.as_str().len());
+        let fits = line.target().len() + payer <= LONGEST_TARGET;
+        fits.then(|| Self::new("list", endpoint, line, request.project.as_ref()))
     }
 
     /// The same under another name in the metrics.

@@ -52,7 +52,7 @@ impl Line {
 }
 
 impl Fields {
-    /// The lines of a head; only the first few hundred count.
+    /// The lines of a head; only the first 255 count, and a head has fewer.
     pub(super) fn new(head: Bytes, mut lines: Vec<Line>) -> Self {
         lines.truncate(usize::from(NONE));
         let mut first = [NONE; Field::COUNT];

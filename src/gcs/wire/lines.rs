@@ -11,7 +11,7 @@ use http::StatusCode;
 
 use super::fields::{Field, Line};
 
-/// GCS sends about 30.
+/// GCS sends about 30; [`Fields`](super::fields::Fields) could number 255.
 const MOST: usize = 128;
 /// As many of them are usually known.
 const USUAL: usize = 16;

@@ -21,8 +21,8 @@ const USUAL: usize = 384;
 /// The names of the fields that are added when it is sent, and its end.
 const FRAME: usize = 96;
 
-/// A method and a target that grows.
-#[derive(Clone, Debug)]
+/// A method and a target that grows. It may hold a signature, so that nothing shows it.
+#[derive(Clone)]
 pub(in crate::gcs) struct RequestLine {
     method: Method,
     bytes: Vec<u8>,
