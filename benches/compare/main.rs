@@ -2,6 +2,7 @@
 //!
 //! Runs nothing by itself: `benches/compare/run` starts it with a subcommand.
 
+mod bare;
 mod client;
 mod content;
 mod histogram;
@@ -23,6 +24,8 @@ enum Command {
     Keys(keys::Arguments),
     /// Serves generated objects over plain text and TLS, and prints where.
     Origin(origin::Arguments),
+    /// Passes requests on to an origin, with hyper and nothing else.
+    Bare(bare::Arguments),
     /// Sends requests, and prints what was measured as JSON.
     Load(load::Arguments),
     /// Opens connections, uses each once and lets them rest; prints what they cost as JSON.
@@ -40,6 +43,8 @@ fn main() -> ExitCode {
         match command {
             Command::Keys(arguments) => keys::run(&arguments),
             Command::Origin(arguments) => origin::run(arguments).await,
+            // On one thread, as a proxy's cores are.
+            Command::Bare(arguments) => tokio::task::block_in_place(|| bare::run(arguments)),
             Command::Load(arguments) => load::run(arguments).await,
             Command::Idle(arguments) => idle::run(arguments).await,
         }

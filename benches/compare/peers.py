@@ -160,8 +160,9 @@ class Origin:
 class Bench:
     """What all peers share: where things are, and how many threads a proxy has."""
 
-    def __init__(self, arguments, folder, keys, origin, pin):
-        self.arguments, self.folder, self.keys, self.origin, self.pin = arguments, folder, keys, origin, pin
+    def __init__(self, arguments, folder, keys, load, origin, pin):
+        self.arguments, self.folder, self.keys, self.load = arguments, folder, keys, load
+        self.origin, self.pin = origin, pin
 
 
 @contextlib.contextmanager
@@ -216,6 +217,8 @@ def prepare(bench, folder, peer, where):
             buffer=buffers[0], buffers=buffers[1], busy=buffers[2], url=URL)
         (folder / "nginx.conf").write_text(text)
         return [bench.arguments.nginx, "-p", folder, "-c", folder / "nginx.conf"], environment
+    if peer == "bare":
+        return [bench.load, "bare", "--listen", listen, "--origin", bench.origin.plain, "--url", URL], environment
     port = bench.origin.address(upstream).split(":")[1]
     tls = f'[server.tls]\ncertificate = "{bench.keys}/tls.crt"\nprivate_key = "{bench.keys}/tls.key"'
     text = GSGATE.format(

@@ -27,7 +27,7 @@ class Scenario:
     aim: float = 0.0
 
     def peers(self, wanted):
-        return [peer for peer in wanted if peer not in self.without]
+        return [peer for peer in wanted if peer not in self.without and (peer != "bare" or self.way == "hh")]
 
     def options(self, peer):
         prefix = f"/storage/v1/b/bench-{self.folder}/o/" if peer == "direct" else f"/{self.folder}/"
@@ -40,12 +40,12 @@ def streams(name, way, size, connections, must, aim):
 
 def hot(name, way, must, aim):
     return Scenario(name, way, 100_000, folder="hot", more=("--zipf", "2000"),
-                    without=("nginx-unbuffered",), must=must, aim=aim)
+                    without=("nginx-unbuffered", "bare"), must=must, aim=aim)
 
 
 def idle(name, way):
     # One object for all: what is cached is no connection's.
-    return Scenario(name, way, 4 * KIB, 10_000, kind="idle", more=("--rotate", "1"), paced=False, without=("nginx-unbuffered", "gsgate-quiet", "direct"))
+    return Scenario(name, way, 4 * KIB, 10_000, kind="idle", more=("--rotate", "1"), paced=False, without=("nginx-unbuffered", "bare", "gsgate-quiet", "direct"))
 
 
 SCENARIOS = [
