@@ -12,5 +12,5 @@ mod range;
 
 pub use decimal::decimal;
 pub use metadata::{Generation, Metadata, Metageneration};
-pub use name::{BucketName, GsUri, NameError, ObjectName, ObjectPrefix, ProjectId};
+pub use name::{BucketName, GsUri, NameError, ObjectName, ObjectPrefix, ProjectId, RESERVED};
 pub use range::{ByteRange, ContentRange, Span};

@@ -15,10 +15,10 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::digest;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 
 use crate::gcs::Endpoint;
-use crate::object::{BucketName, ObjectName};
+use crate::object::{BucketName, ObjectName, RESERVED};
 
 pub(crate) use desk::Desk;
 pub(crate) use key::RsaKey;
@@ -27,8 +27,6 @@ pub(crate) use key::RsaKey;
 pub const LONGEST_LIFE: Duration = Duration::from_hours(7 * 24);
 
 const ALGORITHM: &str = "GOOG4-RSA-SHA256";
-/// Everything but RFC 3986's unreserved characters; `*` is encoded too.
-const STRICT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Where bucket and object stand in the URL.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -251,7 +249,7 @@ fn host_without_port(authority: &str) -> &str {
 }
 
 fn strict(text: &str) -> String {
-    utf8_percent_encode(text, STRICT).to_string()
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 /// Lower-case hexadecimal.

@@ -10,10 +10,10 @@ use std::str::FromStr;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde::Deserialize;
 
-/// Everything but RFC 3986's unreserved characters.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+/// Everything but RFC 3986's unreserved characters, which is what GCS percent-encodes.
+pub const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 /// The same, with `/` kept.
-const PATH: &AsciiSet = &SEGMENT.remove(b'/');
+const PATH: &AsciiSet = &RESERVED.remove(b'/');
 /// GCS's limit for object names.
 const MAX_OBJECT_NAME: usize = 1024;
 
@@ -107,7 +107,7 @@ impl ObjectName {
 
     /// The name as one path segment, as the JSON API takes it: `/` becomes `%2F`.
     pub fn as_segment(&self) -> PercentEncode<'_> {
-        utf8_percent_encode(&self.0, SEGMENT)
+        utf8_percent_encode(&self.0, RESERVED)
     }
 
     /// The name as path segments, as the XML API and signed URLs take it: `/` stays.

@@ -10,19 +10,16 @@ use std::io::Write;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Method};
 use http_body::Body;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 
-use crate::object::{BucketName, ByteRange, Generation, ObjectName, ProjectId};
+use crate::object::{BucketName, ByteRange, Generation, ObjectName, ProjectId, RESERVED};
 
-/// Everything but RFC 3986's unreserved characters.
-const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 /// What most heads take, all told.
 const USUAL: usize = 384;
 /// The names of the fields that are added when it is sent, and its end.
 const FRAME: usize = 96;
 
 /// A method and a target that grows. It may hold a signature, so that nothing shows it.
-#[derive(Clone)]
 pub(in crate::gcs) struct RequestLine {
     method: Method,
     bytes: Vec<u8>,
@@ -215,7 +212,7 @@ impl Word for ByteRange {
 
 impl Word for Escaped<'_> {
     fn write(&self, bytes: &mut Vec<u8>) {
-        utf8_percent_encode(self.0, VALUE).for_each(|part| bytes.extend_from_slice(part.as_bytes()));
+        utf8_percent_encode(self.0, RESERVED).for_each(|part| bytes.extend_from_slice(part.as_bytes()));
     }
 }
 
