@@ -7,10 +7,14 @@ pub mod limit;
 
 mod decimal;
 mod metadata;
+mod moment;
 mod name;
 mod range;
+mod texts;
 
 pub use decimal::decimal;
-pub use metadata::{Generation, Metadata, Metageneration};
+pub use metadata::{Crc32c, Generation, Metadata, Metageneration};
+pub use moment::Moment;
 pub use name::{BucketName, GsUri, NameError, ObjectName, ObjectPrefix, ProjectId, RESERVED};
 pub use range::{ByteRange, ContentRange, Span};
+pub use texts::{CommonTexts, Text, Texts, Told};

@@ -19,7 +19,7 @@ const CAPACITY: u64 = 64 * 1024 * 1024;
 /// again and again.
 const PLACES: usize = 64 * 1024 - 384;
 /// What an entry takes besides its texts, moka's own book-keeping included.
-const OVERHEAD: usize = 512;
+const OVERHEAD: usize = 320;
 
 /// What is known of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,17 +101,11 @@ impl MetadataCache {
 
 /// What an entry takes in memory, in bytes.
 fn weight(Key(_, object): &Key, known: &Known) -> u32 {
-    let texts = match known {
+    let metadata = match known {
         Known::Missing => 0,
-        Known::Present(metadata) => {
-            let Metadata {
-                content_type, content_encoding, content_language, content_disposition, cache_control, ..
-            } = &**metadata;
-            let texts = [content_type, content_encoding, content_language, content_disposition, cache_control];
-            texts.into_iter().flatten().map(String::len).sum()
-        }
+        Known::Present(metadata) => size_of::<Metadata>() + metadata.texts.weight(),
     };
-    u32::try_from(OVERHEAD + object.as_str().len() + texts).unwrap_or(u32::MAX)
+    u32::try_from(OVERHEAD + object.as_str().len() + metadata).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::cache::SigningWindow;
 use crate::gateway::decide::Delivery;
 use crate::gcs::sign::{Request, Style};
 use crate::gcs::{self, Depth, Form, ListPage, ListRequest, ReadRequest, Signer};
-use crate::object::{ByteRange, ObjectName, ObjectPrefix};
+use crate::object::{ByteRange, ObjectName, ObjectPrefix, Text};
 
 /// So many pages are asked for to find one that is not empty.
 const PAGES: usize = 5;
@@ -126,7 +126,7 @@ impl Probe {
         if let Some(frame) = read.body.frame().await {
             frame?;
         }
-        let kind = read.metadata.content_type.as_deref().unwrap_or("no content type");
+        let kind = read.metadata.texts.content_type.as_ref().map_or("no content type", Text::as_str);
         let form = if read.form == Form::Decompressed { ", decompressed by GCS" } else { "" };
         Ok(format!("{kind}, {} bytes{form}", read.metadata.size))
     }

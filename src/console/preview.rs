@@ -9,7 +9,7 @@ use crate::gateway::connection::Connection;
 use crate::gateway::decide::{self, Circumstances, Decision, RequestMode, Verdict};
 use crate::gateway::headers::content_type;
 use crate::gcs::Listed;
-use crate::object::{Metadata, ObjectName};
+use crate::object::{Crc32c, Metadata, Moment, ObjectName, Texts, Told};
 use crate::tasks::{Cover, DataType};
 
 #[derive(Serialize)]
@@ -89,13 +89,13 @@ fn metadata(listed: &Listed) -> Metadata {
         generation: listed.generation,
         metageneration: listed.metageneration,
         size: listed.size,
-        content_type: listed.content_type.clone(),
-        content_encoding: listed.content_encoding.clone(),
-        content_language: None,
-        content_disposition: None,
-        cache_control: None,
-        last_modified: listed.updated,
-        crc32c: listed.crc32c,
+        texts: Texts::new(Told {
+            content_type: listed.content_type.as_ref().map_or(&[][..], String::as_bytes),
+            content_encoding: listed.content_encoding.as_ref().map_or(&[][..], String::as_bytes),
+            ..Told::default()
+        }),
+        last_modified: listed.updated.and_then(Moment::of),
+        crc32c: listed.crc32c.map(Crc32c::from),
         md5: listed.md5,
     }
 }

@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue};
 use super::connection::Connection;
 use super::decide::Delivery;
 use super::fetch::{Encoding, Validator};
-use crate::object::{ContentRange, Metadata, ObjectName};
+use crate::object::{ContentRange, Metadata, ObjectName, Text};
 
 /// Besides all XML and all that has parts.
 const ACTIVE: [&str; 5] = ["text/html", "text/xml", "application/xml", "application/pdf", "text/xsl"];
@@ -90,10 +90,10 @@ impl Representation<'_> {
         }
         insert(headers, CONTENT_TYPE, content_type);
         if !self.is_decompressed() {
-            insert_stored(headers, CONTENT_ENCODING, metadata.content_encoding.as_deref());
+            insert_stored(headers, CONTENT_ENCODING, metadata.texts.content_encoding.as_ref());
         }
-        insert_stored(headers, CONTENT_LANGUAGE, metadata.content_language.as_deref());
-        insert_stored(headers, CONTENT_DISPOSITION, metadata.content_disposition.as_deref());
+        insert_stored(headers, CONTENT_LANGUAGE, metadata.texts.content_language.as_ref());
+        insert_stored(headers, CONTENT_DISPOSITION, metadata.texts.content_disposition.as_ref());
     }
 }
 
@@ -114,13 +114,15 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
-fn insert_stored(headers: &mut HeaderMap, name: HeaderName, value: Option<&str>) {
-    insert(headers, name, value.unwrap_or_default());
+fn insert_stored(headers: &mut HeaderMap, name: HeaderName, text: Option<&Text>) {
+    if let Some(value) = text.and_then(Text::as_value) {
+        headers.insert(name, value.clone());
+    }
 }
 
 /// The stored type, or one guessed from the name's extension where the stored one says nothing.
 pub fn content_type<'a>(object: &ObjectName, metadata: &'a Metadata) -> &'a str {
-    let stored = metadata.content_type.as_deref().unwrap_or_default().trim();
+    let stored = metadata.texts.content_type.as_ref().map_or("", Text::as_str).trim();
     let legal = HeaderValue::from_bytes(stored.as_bytes()).is_ok();
     let essence = essence(stored);
     let says_nothing =
@@ -163,7 +165,7 @@ fn hash(metadata: &Metadata) -> Option<String> {
     let mut hash = String::new();
     if let Some(sum) = metadata.crc32c {
         hash.push_str("crc32c=");
-        BASE64.encode_string(sum.to_be_bytes(), &mut hash);
+        BASE64.encode_string(sum.0, &mut hash);
     }
     if let Some(sum) = metadata.md5 {
         hash.push_str(if hash.is_empty() { "md5=" } else { ",md5=" });

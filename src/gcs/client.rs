@@ -108,7 +108,7 @@ impl Client {
         let target = Target { bucket, object, project, subject };
         let call = Call::media(&upstream.endpoint, &target, range, generation);
         let answer = upstream.send(credential, &call, deadline).await?;
-        let head = Head::read(&answer, range)?;
+        let head = Head::read(&answer, range, &upstream.texts)?;
         let (metadata, part, form) = (Arc::clone(&head.metadata), head.part, head.form);
         let origin = body::Origin { upstream: Arc::clone(upstream), credential: credential.clone(), target, head };
         Ok(Read { metadata, part, form, body: Box::new(ReadBody::new(origin, answer.body, place)) })
@@ -118,7 +118,12 @@ impl Client {
     pub async fn stat(&self, credential: &Credential, request: StatRequest) -> Result<Metadata, Error> {
         let target = Target { bucket: request.bucket, object: request.object, project: request.project, subject: None };
         let call = Call::stat(&self.upstream.endpoint, &target);
-        self.json(credential, &call, stat::LONGEST, stat::read).await
+        self.json(credential, &call, stat::LONGEST, self.stat_reader()).await
+    }
+
+    /// What reads the answer to a metadata request.
+    fn stat_reader(&self) -> impl Fn(&[u8]) -> Result<Metadata, Error> {
+        |json| stat::read(json, &self.upstream.texts)
     }
 
     /// Lists one page of a bucket. A page may be empty and have a successor.
@@ -134,7 +139,7 @@ impl Client {
         credential: &Credential,
         call: &Call,
         longest: usize,
-        read: fn(&[u8]) -> Result<T, Error>,
+        read: impl Fn(&[u8]) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let upstream = &self.upstream;
         let deadline = upstream.deadline();

@@ -5,7 +5,9 @@
 use std::fmt;
 use std::num::ParseIntError;
 use std::str::FromStr;
-use std::time::SystemTime;
+
+use super::moment::Moment;
+use super::texts::Texts;
 
 /// The version of an object's content; changes with each overwrite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,7 +43,24 @@ impl fmt::Display for Metageneration {
     }
 }
 
-/// One object's metadata, as far as the gateway needs it. Text is as GCS sent it and may not be a valid header value.
+/// A CRC32C, big-endian as GCS writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crc32c(pub [u8; 4]);
+
+impl Crc32c {
+    /// The sum as a number.
+    pub fn value(self) -> u32 {
+        u32::from_be_bytes(self.0)
+    }
+}
+
+impl From<u32> for Crc32c {
+    fn from(sum: u32) -> Self {
+        Self(sum.to_be_bytes())
+    }
+}
+
+/// One object's metadata, as far as the gateway needs it. Many are kept, so that each takes little room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metadata {
     /// Version of the content.
@@ -50,20 +69,12 @@ pub struct Metadata {
     pub metageneration: Metageneration,
     /// Stored size in bytes (for a gzip-stored object: the compressed size).
     pub size: u64,
-    /// `Content-Type`, if one is stored.
-    pub content_type: Option<String>,
-    /// `Content-Encoding`, if one is stored.
-    pub content_encoding: Option<String>,
-    /// `Content-Language`, if one is stored.
-    pub content_language: Option<String>,
-    /// `Content-Disposition`, if one is stored.
-    pub content_disposition: Option<String>,
-    /// `Cache-Control` as stored with the object or as GCS answers.
-    pub cache_control: Option<String>,
-    /// When this version of the metadata was written, to the second.
-    pub last_modified: Option<SystemTime>,
+    /// What is stored in words, such as the type.
+    pub texts: Texts,
+    /// When this version of the metadata was written.
+    pub last_modified: Option<Moment>,
     /// CRC32C of the stored bytes.
-    pub crc32c: Option<u32>,
+    pub crc32c: Option<Crc32c>,
     /// MD5 of the stored bytes; composite objects have none.
     pub md5: Option<[u8; 16]>,
 }
@@ -71,12 +82,21 @@ pub struct Metadata {
 impl Metadata {
     /// Whether the stored bytes are gzip that GCS or the gateway may decompress on the way out.
     pub fn is_gzip_stored(&self) -> bool {
-        self.content_encoding.as_deref().is_some_and(|encoding| encoding.trim().eq_ignore_ascii_case("gzip"))
+        self.texts.is_gzip()
     }
 
     /// Whether `Cache-Control: no-store` is stored with the object, or GCS answers with it.
     pub fn forbids_storing(&self) -> bool {
-        let directives = self.cache_control.as_deref().unwrap_or_default().split(',');
-        directives.into_iter().any(|directive| directive.trim().eq_ignore_ascii_case("no-store"))
+        self.texts.forbids_storing()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_takes_little_room() {
+        assert_eq!(size_of::<Metadata>(), 64);
     }
 }

@@ -73,7 +73,7 @@ impl Fill {
     async fn recalled(&self) -> Option<()> {
         let metadata = self.known.as_ref().filter(|known| self.store.takes(known))?;
         let bytes = self.store.recall(&self.key, metadata, metadata.size).await?;
-        if metadata.crc32c != Some(crc32c::crc32c(&bytes)) {
+        if metadata.crc32c != Some(crc32c::crc32c(&bytes).into()) {
             return None;
         }
         let bytes = Housed::whole(bytes, self.store.room_for(metadata.size)?);

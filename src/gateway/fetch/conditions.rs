@@ -161,7 +161,7 @@ mod tests {
 
     use super::super::etag::Encoding;
     use super::*;
-    use crate::object::{Generation, Metadata, Metageneration};
+    use crate::object::{Generation, Metadata, Metageneration, Moment, Texts, Told};
 
     const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
     const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
@@ -173,12 +173,8 @@ mod tests {
             generation: Generation(7),
             metageneration: Metageneration(2),
             size: 1,
-            content_type: None,
-            content_encoding: None,
-            content_language: None,
-            content_disposition: None,
-            cache_control: None,
-            last_modified: Some(modified),
+            texts: Texts::new(Told::default()),
+            last_modified: Moment::of(modified),
             crc32c: None,
             md5: None,
         };

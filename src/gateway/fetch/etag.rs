@@ -3,7 +3,7 @@
 //! GCS's own `ETag` says nothing about the representation that is sent, so it is never passed on.
 //! Follows RFC 9110 section 8.8.3 (<https://www.rfc-editor.org/rfc/rfc9110#section-8.8.3>).
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use http::HeaderValue;
 
@@ -33,7 +33,7 @@ impl Validator {
         let generation = generation.format(metadata.generation.0);
         let metageneration = metageneration.format(metadata.metageneration.0);
         let tag = ["\"", generation, "-", metageneration, suffix, "\""].concat();
-        Self { tag, last_modified: metadata.last_modified.map(whole_seconds) }
+        Self { tag, last_modified: metadata.last_modified.map(SystemTime::from) }
     }
 
     /// The `ETag`, quotes included.
@@ -50,10 +50,4 @@ impl Validator {
     pub fn last_modified(&self) -> Option<SystemTime> {
         self.last_modified
     }
-}
-
-/// HTTP dates have no fractions.
-fn whole_seconds(time: SystemTime) -> SystemTime {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs())
 }

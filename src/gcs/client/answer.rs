@@ -12,7 +12,9 @@ use http::StatusCode;
 
 use crate::gcs::Error;
 use crate::gcs::wire::{Answer, Field, Fields};
-use crate::object::{ByteRange, ContentRange, Generation, Metadata, Metageneration, decimal};
+use crate::object::{
+    ByteRange, CommonTexts, ContentRange, Crc32c, Generation, Metadata, Metageneration, Moment, Told, decimal,
+};
 
 /// How the bytes of a body relate to the stored ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +36,7 @@ pub(super) struct Head {
 
 impl Head {
     /// Reads the head of a 200 or 206 to a request for `asked`.
-    pub(super) fn read<B>(answer: &Answer<B>, asked: Option<ByteRange>) -> Result<Self, Error> {
+    pub(super) fn read<B>(answer: &Answer<B>, asked: Option<ByteRange>, texts: &CommonTexts) -> Result<Self, Error> {
         let headers = &answer.fields;
         let part = match (answer.status, asked) {
             (StatusCode::OK, _) => None,
@@ -49,7 +51,7 @@ impl Head {
             (None, Form::Decompressed) => decompressed_size(headers)?,
             (Some(_), Form::Decompressed) => return Err(nonsense("a part of a decompressed object")),
         };
-        Ok(Self { metadata: Arc::new(metadata(headers, size, form)?), part, form })
+        Ok(Self { metadata: Arc::new(metadata(headers, (size, form), texts)?), part, form })
     }
 
     /// How many bytes the body has, if that can be known.
@@ -107,26 +109,28 @@ fn decompressed_size(headers: &Fields) -> Result<u64, Error> {
     number(headers, Field::StoredContentLength)?.ok_or_else(|| nonsense("no stored length"))
 }
 
-fn metadata(headers: &Fields, size: u64, form: Form) -> Result<Metadata, Error> {
+fn metadata(headers: &Fields, (size, form): (u64, Form), texts: &CommonTexts) -> Result<Metadata, Error> {
     let version = |field: Field| number(headers, field)?.ok_or_else(|| nonsense(format!("no {}", field.name())));
-    let content_encoding = match form {
-        Form::Stored => text(headers, Field::ContentEncoding),
-        Form::Decompressed => {
-            let stored = text(headers, Field::StoredContentEncoding).filter(|encoding| encoding != "identity");
-            stored.or_else(|| Some("gzip".to_owned()))
-        }
+    let text = |field| headers.get(field).unwrap_or_default();
+    let content_encoding = match (form, text(Field::StoredContentEncoding)) {
+        (Form::Stored, _) => text(Field::ContentEncoding),
+        (Form::Decompressed, b"" | b"identity") => b"gzip",
+        (Form::Decompressed, stored) => stored,
     };
+    let texts = texts.share(Told {
+        content_type: text(Field::ContentType),
+        content_encoding,
+        content_language: text(Field::ContentLanguage),
+        content_disposition: text(Field::ContentDisposition),
+        cache_control: text(Field::CacheControl),
+    });
     let hashes = Hashes::read(headers)?;
     Ok(Metadata {
         generation: Generation(version(Field::Generation)?),
         metageneration: Metageneration(version(Field::Metageneration)?),
         size,
-        content_type: text(headers, Field::ContentType),
-        content_encoding,
-        content_language: text(headers, Field::ContentLanguage),
-        content_disposition: text(headers, Field::ContentDisposition),
-        cache_control: text(headers, Field::CacheControl),
-        last_modified: headers.text(Field::LastModified).and_then(|date| httpdate::parse_http_date(date).ok()),
+        texts,
+        last_modified: headers.get(Field::LastModified).and_then(Moment::parse),
         crc32c: hashes.crc32c,
         md5: hashes.md5,
     })
@@ -135,7 +139,7 @@ fn metadata(headers: &Fields, size: u64, form: Form) -> Result<Metadata, Error> 
 /// What `x-goog-hash` says of the whole stored object.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Hashes {
-    crc32c: Option<u32>,
+    crc32c: Option<Crc32c>,
     md5: Option<[u8; 16]>,
 }
 
@@ -157,8 +161,8 @@ impl Hashes {
 }
 
 /// A CRC32C as GCS writes it: base64 of four bytes, big-endian.
-pub(super) fn crc32c(base64: impl AsRef<[u8]>) -> Result<u32, Error> {
-    sum(base64).map(u32::from_be_bytes).ok_or_else(|| nonsense("unreadable crc32c"))
+pub(super) fn crc32c(base64: impl AsRef<[u8]>) -> Result<Crc32c, Error> {
+    sum(base64).map(Crc32c).ok_or_else(|| nonsense("unreadable crc32c"))
 }
 
 /// An MD5 as GCS writes it: base64 of 16 bytes.
@@ -187,12 +191,6 @@ fn number(headers: &Fields, field: Field) -> Result<Option<u64>, Error> {
     }
 }
 
-/// A header as text; empty counts as absent.
-fn text(headers: &Fields, field: Field) -> Option<String> {
-    let value = present(headers, field)?;
-    Some(std::str::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value).into_owned(), str::to_owned))
-}
-
 /// A header that is not empty.
 fn present(headers: &Fields, field: Field) -> Option<&[u8]> {
     headers.get(field).filter(|value| !value.is_empty())
@@ -205,6 +203,7 @@ fn nonsense(what: impl Into<String>) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::Text;
 
     const WHOLE: &[(&str, &str)] = &[
         ("x-goog-generation", "7"),
@@ -222,7 +221,7 @@ mod tests {
         let status = StatusCode::from_u16(status).expect("a legal status");
         let kept = WHOLE.iter().filter(|(name, _)| !changes.iter().any(|(changed, _)| changed == name));
         let fields = kept.chain(changes.iter().filter(|(_, value)| !value.is_empty())).copied().collect();
-        Head::read(&Answer { status, fields, body: () }, asked)
+        Head::read(&Answer { status, fields, body: () }, asked, &CommonTexts::default())
     }
 
     #[test]
@@ -231,8 +230,8 @@ mod tests {
         assert_eq!((head.part, head.form, head.length()), (None, Form::Stored, Some(10)));
         let metadata = head.metadata;
         assert_eq!((metadata.generation, metadata.metageneration), (Generation(7), Metageneration(2)));
-        assert_eq!((metadata.size, metadata.crc32c, metadata.md5), (10, Some(1), Some([0; 16])));
-        assert_eq!(metadata.content_type.as_deref(), Some("image/png"));
+        assert_eq!((metadata.size, metadata.crc32c, metadata.md5), (10, Some(1.into()), Some([0; 16])));
+        assert_eq!(metadata.texts.content_type.as_ref().map(Text::as_str), Some("image/png"));
         assert!(metadata.last_modified.is_some());
     }
 

@@ -22,7 +22,7 @@ use super::tally::Tally;
 use super::upstream::Upstream;
 use crate::gcs::wire::Incoming;
 use crate::gcs::{Credential, Error};
-use crate::object::{ByteRange, Span};
+use crate::object::{ByteRange, Crc32c, Span};
 
 /// Where a body comes from, and so where it can be had again.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl ReadBody {
         let head = &origin.head;
         // GCS has a sum of the whole only; a part that is the whole (`bytes=0-`, as players begin) is checked as well.
         let whole = head.part.is_none_or(|part| part.span.len() == part.total);
-        let crc32c = head.metadata.crc32c.filter(|_| whole && head.form == Form::Stored);
+        let crc32c = head.metadata.crc32c.filter(|_| whole && head.form == Form::Stored).map(Crc32c::value);
         Self {
             tally: Tally::new(head.length(), crc32c),
             patience: Patience::new(origin.upstream.stall_timeout),
@@ -182,7 +182,7 @@ impl Origin {
         let generation = Some(self.head.metadata.generation);
         let call = Call::media(&upstream.endpoint, &self.target, range, generation).named("resume");
         let answer = upstream.send(&self.credential, &call, upstream.deadline()).await?;
-        let again = Head::read(&answer, range)?;
+        let again = Head::read(&answer, range, &upstream.texts)?;
         self.is_continued_by(&again, range)?;
         Ok(answer.body)
     }
@@ -207,7 +207,7 @@ impl Origin {
         if is.size != was.size {
             return wrong("size");
         }
-        if again.form != Form::Stored || is.content_encoding != was.content_encoding {
+        if again.form != Form::Stored || is.texts.content_encoding != was.texts.content_encoding {
             return wrong("encoding");
         }
         if range.is_some() != again.part.is_some() {

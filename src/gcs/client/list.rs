@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::answer::{crc32c, md5, numeral};
 use crate::gcs::Error;
 use crate::gcs::wire::{Escaped, RequestLine};
-use crate::object::{BucketName, Generation, Metageneration, ObjectPrefix, ProjectId};
+use crate::object::{BucketName, Crc32c, Generation, Metageneration, ObjectPrefix, ProjectId};
 
 /// The keys asked for: the others would double the answer.
 const ALL: &str = "fields=items(name,size,generation,metageneration,contentType,contentEncoding,updated,md5Hash,crc32c),\
@@ -194,7 +194,7 @@ impl Item {
             content_type: present(self.content_type),
             content_encoding: present(self.content_encoding),
             updated: self.updated.as_deref().and_then(time),
-            crc32c: self.crc32c.as_deref().map(crc32c).transpose()?,
+            crc32c: self.crc32c.as_deref().map(crc32c).transpose()?.map(Crc32c::value),
             md5: self.md5_hash.as_deref().map(md5).transpose()?,
             name: self.name,
         })

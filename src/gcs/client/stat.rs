@@ -3,13 +3,11 @@
 //! Decides what of GCS's JSON is believed: 64-bit numbers are decimal strings, sums are base64. Never keeps unknown keys.
 //! Follows <https://cloud.google.com/storage/docs/json_api/v1/objects#resource>.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 use serde::Deserialize;
 
 use super::answer::{crc32c, md5, numeral};
 use crate::gcs::Error;
-use crate::object::{Generation, Metadata, Metageneration};
+use crate::object::{CommonTexts, Generation, Metadata, Metageneration, Moment, Told};
 
 /// The keys asked for: custom metadata and access lists would only cost time.
 pub(super) const FIELDS: &str = "generation,metageneration,size,contentType,contentEncoding,contentLanguage,\
@@ -34,7 +32,7 @@ struct Resource {
 }
 
 /// Reads the answer to a metadata request. One that ends too early is a broken one, which another attempt may cure.
-pub(super) fn read(json: &[u8]) -> Result<Metadata, Error> {
+pub(super) fn read(json: &[u8], texts: &CommonTexts) -> Result<Metadata, Error> {
     let unreadable = |error: serde_json::Error| {
         if error.is_eof() {
             Error::Broken(error.into())
@@ -43,16 +41,18 @@ pub(super) fn read(json: &[u8]) -> Result<Metadata, Error> {
         }
     };
     let resource: Resource = serde_json::from_slice(json).map_err(unreadable)?;
-    let present = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let texts = texts.share(Told {
+        content_type: resource.content_type.as_ref().map_or(&[][..], String::as_bytes),
+        content_encoding: resource.content_encoding.as_ref().map_or(&[][..], String::as_bytes),
+        content_language: resource.content_language.as_ref().map_or(&[][..], String::as_bytes),
+        content_disposition: resource.content_disposition.as_ref().map_or(&[][..], String::as_bytes),
+        cache_control: resource.cache_control.as_ref().map_or(&[][..], String::as_bytes),
+    });
     Ok(Metadata {
         generation: Generation(numeral(&resource.generation, "generation")?),
         metageneration: Metageneration(numeral(&resource.metageneration, "metageneration")?),
         size: numeral(&resource.size, "size")?,
-        content_type: present(resource.content_type),
-        content_encoding: present(resource.content_encoding),
-        content_language: present(resource.content_language),
-        content_disposition: present(resource.content_disposition),
-        cache_control: present(resource.cache_control),
+        texts,
         last_modified: resource.updated.as_deref().and_then(whole_second),
         crc32c: resource.crc32c.as_deref().map(crc32c).transpose()?,
         md5: resource.md5_hash.as_deref().map(md5).transpose()?,
@@ -60,15 +60,17 @@ pub(super) fn read(json: &[u8]) -> Result<Metadata, Error> {
 }
 
 /// An RFC 3339 time without its fraction, as `Last-Modified` of the same object has it.
-fn whole_second(text: &str) -> Option<SystemTime> {
-    let time = text.is_ascii().then(|| humantime::parse_rfc3339(text).ok())??;
-    let since = time.duration_since(UNIX_EPOCH).ok()?;
-    Some(UNIX_EPOCH + Duration::from_secs(since.as_secs()))
+fn whole_second(text: &str) -> Option<Moment> {
+    text.is_ascii().then(|| humantime::parse_rfc3339(text).ok())?.and_then(Moment::of)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read(json: &[u8]) -> Result<Metadata, Error> {
+        super::read(json, &CommonTexts::default())
+    }
 
     #[test]
     fn a_resource_becomes_metadata() {
@@ -78,10 +80,9 @@ mod tests {
         )
         .expect("a good resource");
         assert_eq!(metadata.generation, Generation(1_700_000_000_000_001));
-        assert_eq!((metadata.size, metadata.crc32c, metadata.md5), (5, Some(1), None));
-        assert_eq!(metadata.content_encoding, None);
-        let second = metadata.last_modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        assert_eq!(second, Some(Duration::from_secs(1_767_323_045)));
+        assert_eq!((metadata.size, metadata.crc32c, metadata.md5), (5, Some(1.into()), None));
+        assert_eq!(metadata.texts.content_encoding, None);
+        assert_eq!(metadata.last_modified, Moment::parse(b"Fri, 02 Jan 2026 03:04:05 GMT"));
     }
 
     #[test]

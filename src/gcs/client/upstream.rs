@@ -17,6 +17,7 @@ use super::retry::{self, Backoff, Policy};
 use crate::gcs::wire::{self, Answer, Http, Incoming, RequestHead};
 use crate::gcs::{Config, ConnectorError, Credential, Endpoint, Error, Token};
 use crate::metrics::Metrics;
+use crate::object::CommonTexts;
 
 /// GCS as it is reached: connections, limits and what is left of patience and budget.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ pub(super) struct Upstream {
     pub(super) metrics: Metrics,
     pub(super) first_byte_timeout: Duration,
     pub(super) stall_timeout: Duration,
+    pub(super) texts: CommonTexts,
     http: Http,
     budget: Mutex<Budget>,
 }
@@ -61,6 +63,7 @@ impl Upstream {
             metrics,
             first_byte_timeout: config.first_byte_timeout,
             stall_timeout: config.stall_timeout,
+            texts: CommonTexts::default(),
             http: Http::new(config)?,
             budget: Mutex::new(Budget::new(Instant::now())),
         })

@@ -24,7 +24,7 @@ use super::outgoing::{Meter, Outgoing};
 use super::{Client, StatRequest, stat};
 use crate::gcs::wire::RequestLine;
 use crate::gcs::{Credential, Error, Source};
-use crate::object::{BucketName, Generation, Metadata, ObjectName, ProjectId};
+use crate::object::{BucketName, Crc32c, Generation, Metadata, ObjectName, ProjectId};
 
 /// Custom metadata may have 8 KiB; escaped and with its frame it stays below this.
 const LONGEST: usize = 128 * 1024;
@@ -125,7 +125,7 @@ impl Client {
             body.extend_from_slice(piece);
         }
         let call = self.upload(&request).carrying(&frame.content_type, body.freeze());
-        let stored = self.json(credential, &call, stat::LONGEST, stat::read).await?;
+        let stored = self.json(credential, &call, stat::LONGEST, self.stat_reader()).await?;
         agree(&stored, sum)?;
         Ok(stored)
     }
@@ -163,7 +163,7 @@ impl Client {
         let call = self.upload(&request).carrying(&frame.content_type, Bytes::new());
         let body = Outgoing::stream((frame.before, stream, frame.after), meter.clone());
         let answer = self.patiently(&meter, self.send_all(credential, &call, body)).await?;
-        let stored = stat::read(&answer)?;
+        let stored = stat::read(&answer, &upstream.texts)?;
         let agreed = agree(&stored, meter.crc32c());
         if agreed.is_err() {
             // Nobody shall read what was damaged on the way.
@@ -279,7 +279,7 @@ impl Frame {
 
 /// Whether what is stored is what was sent.
 fn agree(stored: &Metadata, actual: u32) -> Result<(), Error> {
-    match stored.crc32c {
+    match stored.crc32c.map(Crc32c::value) {
         Some(expected) if expected != actual => Err(Error::Corrupt { expected, actual }),
         _ => Ok(()),
     }

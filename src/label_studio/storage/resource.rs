@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use crate::gcs::Listed;
-use crate::object::{BucketName, Metadata};
+use crate::object::{BucketName, Metadata, Text};
 
 /// A mask within a mask within a mask.
 const DEEPEST: usize = 8;
@@ -25,13 +25,15 @@ pub(super) fn bucket(bucket: &BucketName) -> Value {
 /// An object, by its metadata.
 pub(super) fn object(bucket: &BucketName, name: &str, metadata: &Metadata) -> Value {
     let mut fields = common(bucket, name, (metadata.generation.0, metadata.metageneration.0, metadata.size));
-    put(&mut fields, "contentType", metadata.content_type.clone());
-    put(&mut fields, "contentEncoding", metadata.content_encoding.clone());
-    put(&mut fields, "contentLanguage", metadata.content_language.clone());
-    put(&mut fields, "contentDisposition", metadata.content_disposition.clone());
-    put(&mut fields, "cacheControl", metadata.cache_control.clone());
-    put(&mut fields, "updated", metadata.last_modified.map(time));
-    put(&mut fields, "crc32c", metadata.crc32c.map(|sum| STANDARD.encode(sum.to_be_bytes())));
+    let texts = &metadata.texts;
+    let text = |text: &Option<Text>| text.as_ref().map(|text| text.as_str().to_owned());
+    put(&mut fields, "contentType", text(&texts.content_type));
+    put(&mut fields, "contentEncoding", text(&texts.content_encoding));
+    put(&mut fields, "contentLanguage", text(&texts.content_language));
+    put(&mut fields, "contentDisposition", text(&texts.content_disposition));
+    put(&mut fields, "cacheControl", text(&texts.cache_control));
+    put(&mut fields, "updated", metadata.last_modified.map(SystemTime::from).map(time));
+    put(&mut fields, "crc32c", metadata.crc32c.map(|sum| STANDARD.encode(sum.0)));
     put(&mut fields, "md5Hash", metadata.md5.map(|sum| STANDARD.encode(sum)));
     Value::Object(fields)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use gsgate::emulator::{Action, Emulator, Fault, Gate, Object, Operation};
 use gsgate::gcs::Error;
-use gsgate::object::{ByteRange, ProjectId, Span};
+use gsgate::object::{ByteRange, ProjectId, Span, Text, Told};
 
 use super::rig::{Rig, SIZE, bytes, drain, request};
 
@@ -18,8 +18,11 @@ async fn a_read_is_one_request_and_brings_the_metadata() {
     let stat = rig.stat("a.png").await.expect("a good stat");
     assert_eq!((read.part, read.metadata.size), (None, 7));
     assert_eq!((read.metadata.generation.0, read.metadata.metageneration.0), (7, 3));
-    assert_eq!(read.metadata.content_type.as_deref(), Some("image/png"));
-    assert_eq!(*read.metadata, gsgate::object::Metadata { cache_control: read.metadata.cache_control.clone(), ..stat });
+    assert_eq!(read.metadata.texts.content_type.as_ref().map(Text::as_str), Some("image/png"));
+    let cache_control = read.metadata.texts.cache_control.clone();
+    let texts = Told { cache_control, ..(*stat.texts).clone() };
+    assert_eq!((&*read.metadata.texts, read.metadata.last_modified), (&texts, stat.last_modified));
+    assert_eq!((read.metadata.crc32c, read.metadata.md5), (stat.crc32c, stat.md5));
     assert_eq!(bytes(read).await, b"picture");
     assert_eq!(rig.reads(), 1);
     let sent = &rig.gcs.requests()[0];

@@ -47,7 +47,7 @@ async fn an_object_is_stored_with_all_that_is_told_about_it() {
     let held = rig.gcs.bucket(BUCKET).object("a/\u{fc} #?.json").expect("there");
     assert_eq!((&held.bytes[..], held.content_type.as_deref()), (BODY, Some("application/json")));
     assert_eq!((Generation(held.generation), held.metadata["seen"].as_str()), (stored.generation, "2026 \u{fc}"));
-    assert_eq!(stored.crc32c, Some(crc32c::crc32c(BODY)));
+    assert_eq!(stored.crc32c, Some(crc32c::crc32c(BODY).into()));
     let request = StatRequest { bucket: bucket(), object: object("a/\u{fc} #?.json"), project: None };
     let custom = rig.client.custom(&rig.credential, request).await.expect("read");
     assert_eq!((custom.generation, custom.metadata), (stored.generation, held.metadata));
@@ -128,7 +128,7 @@ async fn a_stream_is_stored_piece_by_piece() {
     let stored = stored.expect("stored");
     let held = rig.gcs.bucket(BUCKET).object("s").expect("there");
     assert_eq!((held.bytes.len(), stored.size), (640_448, 640_448));
-    assert_eq!(stored.crc32c, Some(crc32c::crc32c(&held.bytes)));
+    assert_eq!(stored.crc32c, Some(crc32c::crc32c(&held.bytes).into()));
 }
 
 #[tokio::test]
