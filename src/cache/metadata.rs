@@ -1,6 +1,8 @@
 //! Object metadata, kept briefly: what is known about an object, or that it does not exist.
 //!
-//! Freshness is decided here, by the `now` that is passed in; moka bounds the count and drops what nobody asks for.
+//! Freshness is decided here, by the `now` that is passed in. What is no longer fresh stays until it is learned anew or
+//! its room is needed: moka bounds the bytes, and drops first what nobody has asked for the longest. To drop it in time,
+//! moka would need more memory for each entry than some of its metadata does.
 //! Never decides who may see an object: access comes first, always.
 
 use std::hash::{Hash, Hasher};
@@ -9,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use ahash::RandomState;
 use moka::Equivalent;
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use crate::object::{Metadata, ObjectName};
@@ -71,7 +74,8 @@ impl MetadataCache {
             .initial_capacity(PLACES)
             .max_capacity(CAPACITY)
             .weigher(|key: &Key, entry: &Entry| weight(key, &entry.known))
-            .time_to_live(present_for.max(missing_for))
+            // TinyLFU would keep what was asked for often and is stale, and refuse what is new.
+            .eviction_policy(EvictionPolicy::lru())
             .build_with_hasher(RandomState::new());
         Self { entries, present_for, missing_for }
     }
