@@ -7,16 +7,13 @@ mod conditions;
 mod etag;
 mod range;
 
-use http::header::{ACCEPT_ENCODING, HeaderName, ORIGIN};
-use http::{HeaderMap, Method, Version};
+use http::header::ACCEPT_ENCODING;
+use http::{HeaderMap, HeaderValue, Method, Version};
 
 pub use self::conditions::{Conditions, Outcome, RangeValidity};
 pub use self::etag::{Encoding, Validator};
 use super::decide::RequestMode;
 use crate::object::ByteRange;
-
-const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
-const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// A media request, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,15 +78,16 @@ impl Fetch {
             Method::HEAD => FetchMethod::Head,
             _ => return Err(FetchError::Method),
         };
-        if headers.get(SERVICE_WORKER).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"script")) {
+        let fields = Fields::of(headers);
+        if fields.service_worker.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"script")) {
             return Err(FetchError::ServiceWorker);
         }
         Ok(Self {
             method,
-            range: if method == FetchMethod::Get { range::parse(headers) } else { None },
-            conditions: Conditions::parse(headers),
-            encoding: accepted_encoding(headers),
-            mode: request_mode(headers),
+            range: fields.range.filter(|_| method == FetchMethod::Get).and_then(|_| range::parse(headers)),
+            conditions: fields.condition.map(|_| Conditions::parse(headers)).unwrap_or_default(),
+            encoding: fields.encoding.map_or(AcceptedEncoding::Identity, |_| accepted_encoding(headers)),
+            mode: fields.mode(),
             framing: Framing::Marked,
         })
     }
@@ -101,9 +99,43 @@ impl Fetch {
     }
 }
 
-fn request_mode(headers: &HeaderMap) -> RequestMode {
-    let cors = headers.get(SEC_FETCH_MODE).is_some_and(|mode| mode == "cors") || headers.contains_key(ORIGIN);
-    if cors { RequestMode::Cors } else { RequestMode::Other }
+/// The fields that matter, each by the first of its name. Most requests have hardly any: one walk over what is there costs
+/// less than a look for each.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fields<'h> {
+    service_worker: Option<&'h HeaderValue>,
+    range: Option<&'h HeaderValue>,
+    /// Any of the preconditions.
+    condition: Option<&'h HeaderValue>,
+    encoding: Option<&'h HeaderValue>,
+    fetch_mode: Option<&'h HeaderValue>,
+    origin: Option<&'h HeaderValue>,
+}
+
+impl<'h> Fields<'h> {
+    fn of(headers: &'h HeaderMap) -> Self {
+        let mut fields = Self::default();
+        for (name, value) in headers {
+            let field = match name.as_str() {
+                "service-worker" => &mut fields.service_worker,
+                "range" => &mut fields.range,
+                "if-match" | "if-none-match" | "if-modified-since" | "if-unmodified-since" | "if-range" => {
+                    &mut fields.condition
+                }
+                "accept-encoding" => &mut fields.encoding,
+                "sec-fetch-mode" => &mut fields.fetch_mode,
+                "origin" => &mut fields.origin,
+                _ => continue,
+            };
+            field.get_or_insert(value);
+        }
+        fields
+    }
+
+    fn mode(&self) -> RequestMode {
+        let cors = self.fetch_mode.is_some_and(|mode| mode == "cors") || self.origin.is_some();
+        if cors { RequestMode::Cors } else { RequestMode::Other }
+    }
 }
 
 /// RFC 9110 section 12.5.3: gzip is acceptable if it is listed, or `*` is, with a weight above 0.
@@ -112,12 +144,12 @@ fn accepted_encoding(headers: &HeaderMap) -> AcceptedEncoding {
     for value in headers.get_all(ACCEPT_ENCODING) {
         for element in value.to_str().unwrap_or_default().split(',') {
             let (coding, weight) = element.split_once(';').unwrap_or((element, ""));
-            let acceptable = is_acceptable(weight);
-            match coding.trim().to_ascii_lowercase().as_str() {
-                "gzip" | "x-gzip" if acceptable => return AcceptedEncoding::Gzip,
-                "gzip" | "x-gzip" => return AcceptedEncoding::Identity,
-                "*" => star = Some(acceptable),
-                _ => {}
+            let (coding, acceptable) = (coding.trim(), is_acceptable(weight));
+            if ["gzip", "x-gzip"].iter().any(|gzip| coding.eq_ignore_ascii_case(gzip)) {
+                return if acceptable { AcceptedEncoding::Gzip } else { AcceptedEncoding::Identity };
+            }
+            if coding == "*" {
+                star = Some(acceptable);
             }
         }
     }
