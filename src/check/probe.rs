@@ -255,7 +255,7 @@ impl Probe {
     }
 
     pub(super) fn redirects(&self) -> Redirects {
-        let can_sign = self.credential.as_ref().is_some_and(|credential| credential.signer().is_some());
+        let can_sign = self.credential.as_ref().is_some_and(Credential::can_sign);
         Redirects::of(self.connection.config.delivery, self.connection.access.is_anyone(), can_sign)
     }
 

@@ -215,7 +215,7 @@ impl Connection {
 
     /// Whether signed URLs can be made.
     pub fn signing(&self) -> Signing {
-        if self.credential.signer().is_some() { Signing::Possible } else { Signing::Impossible }
+        if self.credential.can_sign() { Signing::Possible } else { Signing::Impossible }
     }
 
     /// Who may read it.

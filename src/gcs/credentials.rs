@@ -21,6 +21,7 @@ mod source;
 
 use std::fmt;
 use std::future::Future;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -143,6 +144,11 @@ impl Credential {
         Signer::of(&self.0)
     }
 
+    /// Whether there is a signer.
+    pub fn can_sign(&self) -> bool {
+        Signer::exists(&self.0)
+    }
+
     /// The project that the credential's owner wants to be charged.
     pub fn quota_project(&self) -> Option<&ProjectId> {
         self.0.quota_project.as_ref()
@@ -162,6 +168,11 @@ impl Inner {
 
     pub(crate) fn loaded(&self) -> Arc<Loaded> {
         self.loaded.load_full()
+    }
+
+    /// The same for a moment, without keeping it alive.
+    pub(crate) fn peek(&self) -> impl Deref<Target = Arc<Loaded>> {
+        self.loaded.load()
     }
 
     pub(crate) fn sign_as(&self) -> Option<&Account> {

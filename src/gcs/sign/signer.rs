@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::{Desk, LONGEST_LIFE};
 use crate::gcs;
-use crate::gcs::credentials::{Error, Inner, Kind, Loaded, SIGN_BLOB, sign_blob};
+use crate::gcs::credentials::{Account, Error, Inner, Kind, Loaded, SIGN_BLOB, sign_blob};
 use crate::gcs::token::Slot;
 
 /// The key behind signBlob stays valid for at least this long after it signed, and maybe no longer.
@@ -36,21 +36,44 @@ enum Way {
     Named(Arc<str>),
 }
 
+/// The way that a source and a named account leave open.
+enum Choice<'a> {
+    Key { email: &'a Arc<str>, key: &'a Desk },
+    Impersonated,
+    Metadata,
+    Named(&'a Account),
+}
+
+impl<'a> Choice<'a> {
+    fn of(kind: &'a Kind, named: Option<&'a Account>) -> Option<Self> {
+        let is_named = |email: &str| named.is_none_or(|account| account.as_str() == email);
+        match (kind, named) {
+            (Kind::ServiceAccount(account), _) if is_named(&account.email) => {
+                Some(Self::Key { email: &account.email, key: &account.key })
+            }
+            (Kind::Impersonated(account), _) if is_named(&account.email) => Some(Self::Impersonated),
+            (Kind::MetadataServer(_), None) => Some(Self::Metadata),
+            (Kind::Anonymous, _) | (_, None) => None,
+            (_, Some(account)) => Some(Self::Named(account)),
+        }
+    }
+}
+
 impl Signer {
     pub(crate) fn of(inner: &Arc<Inner>) -> Option<Self> {
         let loaded = inner.loaded();
-        let named = inner.sign_as();
-        let is_named = |email: &str| named.is_none_or(|account| account.as_str() == email);
-        let way = match (&loaded.source.kind, named) {
-            (Kind::ServiceAccount(account), _) if is_named(&account.email) => {
-                Way::Key { email: account.email.clone(), key: account.key.clone() }
-            }
-            (Kind::Impersonated(account), _) if is_named(&account.email) => Way::Impersonated,
-            (Kind::MetadataServer(_), None) => Way::Metadata,
-            (Kind::Anonymous, _) | (_, None) => return None,
-            (_, Some(account)) => Way::Named(account.as_str().into()),
+        let way = match Choice::of(&loaded.source.kind, inner.sign_as())? {
+            Choice::Key { email, key } => Way::Key { email: email.clone(), key: key.clone() },
+            Choice::Impersonated => Way::Impersonated,
+            Choice::Metadata => Way::Metadata,
+            Choice::Named(account) => Way::Named(account.as_str().into()),
         };
         Some(Self { inner: inner.clone(), loaded, way })
+    }
+
+    /// Whether there would be one, which costs less to ask.
+    pub(crate) fn exists(inner: &Inner) -> bool {
+        Choice::of(&inner.peek().source.kind, inner.sign_as()).is_some()
     }
 
     /// The account that the signature is by; the machine's own is asked for once.
