@@ -3,19 +3,27 @@
 //! The signing time is rounded down to a window that every replica computes alike; RSA signatures are deterministic,
 //! so all replicas with the same key give the byte-identical URL. The URL's life is the promised expiry plus the
 //! window, so that at the window's end the promise still holds. Nothing expired is ever handed out.
+//! What is known is found without a copy of what it is for; only who comes to have a URL signed waits for anybody.
 //! Follows <https://cloud.google.com/storage/docs/access-control/signed-urls>.
+
+mod key;
+mod recent;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ahash::RandomState;
-use http::HeaderValue;
+use http::{HeaderValue, Method};
 use moka::future::Cache;
-use moka::policy::EvictionPolicy;
 
-use crate::gcs::{self, Signer, sign};
+use self::key::{Key, Wanted};
+use self::recent::Recent;
+use crate::gcs::{self, Endpoint, Signer};
+use crate::object::{BucketName, ObjectName};
 
+/// Signatures that those who came a moment late may still find where they would wait for them.
+const JUST_SIGNED: u64 = 64;
 const MINUTE: Duration = Duration::from_mins(1);
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -76,6 +84,11 @@ impl SignedUrl {
         self.url.clone()
     }
 
+    /// The same, of a URL that is needed no more.
+    pub fn into_location(self) -> HeaderValue {
+        self.url
+    }
+
     /// When GCS stops accepting the URL.
     pub fn expires_at(&self) -> SystemTime {
         self.expires_at
@@ -88,76 +101,107 @@ impl fmt::Debug for SignedUrl {
     }
 }
 
-/// What a URL is wanted for.
-#[derive(Clone, Debug)]
-pub struct UrlRequest {
+/// What a URL is wanted for: one object.
+#[derive(Clone, Copy, Debug)]
+pub struct UrlRequest<'a> {
     /// The connection's name; connections never share URLs.
-    pub connection: Arc<str>,
-    /// What is signed; its `expires` is the life that is promised. A generation, a project or response headers stand
-    /// in its `query`.
-    pub sign: sign::Request,
+    pub connection: &'a Arc<str>,
+    /// The one method that the URL allows.
+    pub method: &'a Method,
+    /// Where GCS's XML API answers.
+    pub endpoint: &'a Endpoint,
+    /// The object's bucket.
+    pub bucket: &'a BucketName,
+    /// The object.
+    pub object: &'a ObjectName,
+    /// Further query parameters, such as a generation, a project or response headers, not encoded.
+    pub query: &'a [(&'a str, &'a str)],
+    /// The life that is promised.
+    pub expires: Duration,
 }
 
-/// The least recently used URLs are forgotten first.
+/// The least recently used URLs are forgotten first, by and large.
 #[derive(Clone, Debug)]
-pub struct SignedUrls {
-    urls: Cache<Key, SignedUrl, RandomState>,
+pub struct SignedUrls(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    known: Recent<Arc<Known>>,
+    places: RandomState,
+    /// Those that are being signed, so that whoever comes meanwhile waits.
+    signing: Cache<Key, SignedUrl, RandomState>,
 }
 
-/// All that a URL hangs on.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    connection: Arc<str>,
-    account: Arc<str>,
-    /// The signer's.
-    fingerprint: [u8; 32],
-    sign: sign::Request,
-    signed_at: SystemTime,
+/// A URL, and what it was signed for.
+#[derive(Debug)]
+struct Known {
+    key: Key,
+    url: SignedUrl,
 }
 
 impl SignedUrls {
     /// An empty cache of up to `capacity` KiB.
     pub fn new(capacity: u64) -> Self {
-        // LRU: the default policy may refuse new keys, and then every request for them would be signed anew.
-        let urls = Cache::builder().max_capacity(capacity).weigher(kibibytes).eviction_policy(EvictionPolicy::lru());
-        Self { urls: urls.build_with_hasher(RandomState::new()) }
+        let places = RandomState::new();
+        let signing = Cache::builder().max_capacity(JUST_SIGNED).build_with_hasher(places.clone());
+        Self(Arc::new(Inner { known: Recent::new(capacity), places, signing }))
     }
 
     /// The URL of the window that `now` is in; however many wait for it, it is signed once.
-    pub async fn url(&self, signer: &Signer, request: UrlRequest, now: SystemTime) -> Result<SignedUrl, gcs::Error> {
-        let UrlRequest { connection, mut sign } = request;
-        let window = SigningWindow::new(sign.expires, signer.longest_life()).map_err(refused)?;
-        sign.expires = window.life();
-        let (account, fingerprint) = (signer.email().await?, signer.fingerprint());
-        let key = Key { connection, account, fingerprint, sign, signed_at: window.at(now) };
-        if let Some(known) = self.urls.get(&key).await {
+    pub async fn url(
+        &self,
+        signer: &Signer,
+        request: UrlRequest<'_>,
+        now: SystemTime,
+    ) -> Result<SignedUrl, gcs::Error> {
+        let window = SigningWindow::new(request.expires, signer.longest_life()).map_err(refused)?;
+        let (account, fingerprint) = (&signer.email().await?, signer.fingerprint());
+        let wanted = Wanted { request, account, fingerprint, signed_at: window.at(now), life: window.life() };
+        let place = self.0.places.hash_one(wanted);
+        if let Some(known) = self.0.find(place, &wanted) {
             return Ok(known);
         }
         // Rare, and large enough to weigh on every request.
-        Box::pin(self.sign(signer, key)).await
+        Box::pin(self.0.sign(signer, place, wanted)).await
+    }
+}
+
+impl Inner {
+    fn find(&self, place: u64, wanted: &Wanted<'_>) -> Option<SignedUrl> {
+        self.known.find(place, |known| known.key.answers(wanted).then(|| known.url.clone()))
     }
 
-    async fn sign(&self, signer: &Signer, key: Key) -> Result<SignedUrl, gcs::Error> {
-        let Key { sign, signed_at, account, .. } = &key;
-        let draft = sign.draft(account, *signed_at).map_err(refused)?;
-        let expires_at = *signed_at + sign.expires;
+    async fn sign(&self, signer: &Signer, place: u64, wanted: Wanted<'_>) -> Result<SignedUrl, gcs::Error> {
+        let key = wanted.to_key();
+        let draft = key.sign.draft(&key.account, key.signed_at).map_err(refused)?;
         let signing = async {
+            // It may have become known since it was looked for.
+            if let Some(known) = self.find(place, &wanted) {
+                return Ok(known);
+            }
             let signature = signer.sign(draft.string_to_sign().as_bytes()).await?;
             let mut url = HeaderValue::try_from(draft.into_url(&signature)).map_err(refused)?;
             url.set_sensitive(true);
-            Ok(SignedUrl { url, expires_at })
+            let known =
+                Known { url: SignedUrl { url, expires_at: key.signed_at + key.sign.expires }, key: key.clone() };
+            let (url, weight) = (known.url.clone(), known.kibibytes());
+            self.known.keep(place, Arc::new(known), weight);
+            Ok(url)
         };
-        let url = self.urls.try_get_with(key, signing).await;
+        let url = self.signing.try_get_with_by_ref(&key, signing).await;
         url.map_err(|error| gcs::Error::Signature(gcs::Error::shared_cause(&error)))
     }
 }
 
-/// What an entry takes, the queue's places included.
-fn kibibytes(key: &Key, url: &SignedUrl) -> u32 {
-    const OVERHEAD: usize = 512;
-    let name = key.sign.object.as_ref().map_or(0, |object| object.as_str().len());
-    let query: usize = key.sign.query.iter().map(|(name, value)| name.len() + value.len()).sum();
-    u32::try_from((OVERHEAD + name + query + url.url.len()).div_ceil(1024)).unwrap_or(u32::MAX)
+impl Known {
+    /// What an entry takes, its place included.
+    fn kibibytes(&self) -> u32 {
+        const OVERHEAD: usize = 512;
+        let sign = &self.key.sign;
+        let name = sign.object.as_ref().map_or(0, |object| object.as_str().len());
+        let query: usize = sign.query.iter().map(|(name, value)| name.len() + value.len()).sum();
+        u32::try_from((OVERHEAD + name + query + self.url.url.len()).div_ceil(1024)).unwrap_or(u32::MAX)
+    }
 }
 
 fn refused(error: impl std::error::Error + Send + Sync + 'static) -> gcs::Error {

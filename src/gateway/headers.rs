@@ -100,7 +100,7 @@ impl Representation<'_> {
 /// In `auto` the request's mode decides: a kept redirect must not answer a script, nor the other way round.
 pub(super) fn vary_by_mode(headers: &mut HeaderMap, connection: &Connection) {
     if connection.config.delivery == Delivery::Auto {
-        headers.append(VARY, HeaderValue::from_static("Sec-Fetch-Mode"));
+        headers.append(VARY, const { HeaderValue::from_static("Sec-Fetch-Mode") });
     }
 }
 

@@ -4,7 +4,6 @@
 //! The answer may be kept only as long as the URL surely works, and sends no Referer along.
 //! Follows <https://cloud.google.com/storage/docs/access-control/signed-urls>.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::header::{CACHE_CONTROL, LOCATION, REFERRER_POLICY};
@@ -17,11 +16,14 @@ use super::headers::vary_by_mode;
 use super::reject::Rejection;
 use crate::cache::{SignedUrl, SignedUrls, UrlRequest};
 use crate::gcs::Endpoint;
-use crate::gcs::sign::{self, Style};
 use crate::object::ObjectName;
 
 /// As GCS's documentation writes it for queries; it is the same as the header to GCS.
 const SUBJECT_PARAMETER: &str = "X-Goog-Custom-Audit-Gsgate-Subject";
+
+/// Whom GCS charges.
+const PROJECT_PARAMETER: &str = "userProject";
+const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 
 /// The URL of the window that `now` is in; with the subject in it, each subject has URLs of its own.
 pub(super) async fn url(
@@ -33,21 +35,17 @@ pub(super) async fn url(
 ) -> Result<SignedUrl, Rejection> {
     let signer = connection.credential.signer().ok_or(Rejection::CannotSign)?;
     let project = connection.config.project_id.as_ref();
-    let project = project.map(|project| ("userProject".to_owned(), project.as_str().to_owned()));
-    let subject = connection.tells(proof);
-    let subject = subject.map(|subject| (SUBJECT_PARAMETER.to_owned(), subject.as_str().to_owned()));
+    let project = project.map(|project| (PROJECT_PARAMETER, project.as_str()));
+    let subject = connection.tells(proof).map(|subject| (SUBJECT_PARAMETER, subject.as_str()));
+    let query: Vec<_> = project.into_iter().chain(subject).collect();
     let request = UrlRequest {
-        connection: Arc::clone(&connection.label),
-        sign: sign::Request {
-            method: Method::GET,
-            endpoint: endpoint.clone(),
-            style: Style::Path,
-            bucket: connection.config.uri.bucket.clone(),
-            object: Some(object.clone()),
-            query: project.into_iter().chain(subject).collect(),
-            headers: Vec::new(),
-            expires: connection.config.signed_url_expiry,
-        },
+        connection: &connection.label,
+        method: &Method::GET,
+        endpoint,
+        bucket: &connection.config.uri.bucket,
+        object,
+        query: &query,
+        expires: connection.config.signed_url_expiry,
     };
     Ok(urls.url(&signer, request, now).await?)
 }
@@ -69,8 +67,8 @@ pub(super) async fn redirect(
     *response.headers_mut() = HeaderMap::with_capacity(12);
     let headers = response.headers_mut();
     vary_by_mode(headers, connection);
-    headers.insert(LOCATION, url.location());
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(LOCATION, url.into_location());
+    headers.insert(REFERRER_POLICY, NO_REFERRER);
     let mut seconds = itoa::Buffer::new();
     if let Ok(value) = HeaderValue::try_from(["private, max-age=", seconds.format(keep.as_secs())].concat()) {
         headers.insert(CACHE_CONTROL, value);

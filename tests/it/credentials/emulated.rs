@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime};
 use gsgate::cache::signed_urls::{SignedUrls, UrlRequest};
 use gsgate::emulator::{Action, Emulator, Fault, Object, Operation, SubjectSource};
 use gsgate::gcs::credentials::{Config, ControlPlane, Credential, Environment};
-use gsgate::gcs::sign::Request;
 use gsgate::gcs::{self, Token};
 use gsgate::object::{BucketName, ObjectName};
 
@@ -63,13 +62,16 @@ impl Cloud {
     }
 
     async fn accepts_url(&self, what: &str, credential: &Credential, method: http::Method) {
-        let bucket = BucketName::new("bucket").expect("a bucket");
-        let object = ObjectName::new(NAME).expect("a name");
-        let endpoint = self.emulator.endpoint().parse().expect("an endpoint");
-        let mut sign = Request::object(method.clone(), endpoint, bucket, object, Duration::from_mins(10));
-        sign.query.push(("response-content-disposition".into(), "attachment; filename*=UTF-8''a%20b.jpg".into()));
+        let request = UrlRequest {
+            connection: &Arc::from("c"),
+            method: &method,
+            endpoint: &self.emulator.endpoint().parse().expect("an endpoint"),
+            bucket: &BucketName::new("bucket").expect("a bucket"),
+            object: &ObjectName::new(NAME).expect("a name"),
+            query: &[("response-content-disposition", "attachment; filename*=UTF-8''a%20b.jpg")],
+            expires: Duration::from_mins(10),
+        };
         let signer = credential.signer().unwrap_or_else(|| panic!("{what} can sign"));
-        let request = UrlRequest { connection: Arc::from("c"), sign };
         let url = SignedUrls::new(10).url(&signer, request, self.emulator.now()).await;
         let url = url.unwrap_or_else(|error| panic!("{what}: {}", super::chain(&error)));
         let location = url.location().to_str().expect("text").to_owned();

@@ -5,24 +5,34 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use gsgate::cache::signed_urls::{SignedUrls, UrlRequest};
-use gsgate::gcs::sign::Request;
-use gsgate::gcs::{Credential, Endpoint};
+use gsgate::cache::signed_urls::{SignedUrl, SignedUrls, UrlRequest};
+use gsgate::gcs::{Credential, Endpoint, Signer};
 use gsgate::object::{BucketName, ObjectName};
 use serde_json::json;
 
 use super::{ACCOUNT, Scene, chain};
 
-fn wanted(object: &str, expires: Duration) -> UrlRequest {
-    let bucket = BucketName::new("bucket").expect("a bucket");
-    let object = ObjectName::new(object).expect("an object");
-    let sign = Request::object(http::Method::GET, Endpoint::default(), bucket, object, expires);
-    UrlRequest { connection: Arc::from("street"), sign }
+/// Asks for the URL of an object, for that long.
+async fn ask(
+    (urls, signer): (&SignedUrls, &Signer),
+    (object, expires): (&str, Duration),
+    now: SystemTime,
+) -> Result<SignedUrl, gsgate::gcs::Error> {
+    let request = UrlRequest {
+        connection: &Arc::from("street"),
+        method: &http::Method::GET,
+        endpoint: &Endpoint::default(),
+        bucket: &BucketName::new("bucket").expect("a bucket"),
+        object: &ObjectName::new(object).expect("an object"),
+        query: &[],
+        expires,
+    };
+    urls.url(signer, request, now).await
 }
 
 async fn url(urls: &SignedUrls, credential: &Credential, now: SystemTime) -> String {
     let signer = credential.signer().expect("can sign");
-    let url = urls.url(&signer, wanted("a b*.jpg", Duration::from_mins(15)), now).await.expect("a URL");
+    let url = ask((urls, &signer), ("a b*.jpg", Duration::from_mins(15)), now).await.expect("a URL");
     assert!(url.location().is_sensitive() && !format!("{url:?}").contains("X-Goog"));
     assert!(url.expires_at() >= now + Duration::from_mins(15));
     url.location().to_str().expect("text").to_owned()
@@ -66,6 +76,25 @@ async fn waiters_share_one_signature_by_iam() {
     assert_eq!(asked[0].json()["delegates"], delegates);
     let payload = STANDARD.decode(asked[0].json()["payload"].as_str().expect("text")).expect("base64");
     assert!(payload.starts_with(b"GOOG4-RSA-SHA256\n"));
+}
+
+#[tokio::test]
+async fn a_failure_is_not_kept_and_a_url_is_signed_once() {
+    let scene = Scene::new().await;
+    let credential = scene.file(&scene.user(), &format!("sign_as = \"{ACCOUNT}\"")).await;
+    let (signer, urls) = (credential.signer().expect("can sign"), SignedUrls::new(100));
+    signer.sign(b"x").await.expect("a signature, so that there is a token");
+    scene
+        .desk
+        .fail(403, json!({ "error": { "status": "PERMISSION_DENIED", "message": "iam.serviceAccounts.signBlob" } }));
+    let wanted = |object| (object, Duration::from_mins(15));
+    ask((&urls, &signer), wanted("a"), noon()).await.expect_err("denied");
+    let before = scene.desk.asked(":signBlob").len();
+    for object in ["a", "a", "b", "a", "b"] {
+        let url = ask((&urls, &signer), wanted(object), noon()).await.expect("a URL");
+        assert!(url.location().to_str().expect("text").contains(&format!("/bucket/{object}?")));
+    }
+    assert_eq!(scene.desk.asked(":signBlob").len() - before, 2);
 }
 
 #[tokio::test]
@@ -118,8 +147,8 @@ async fn a_refused_token_is_replaced_once_before_signing_fails() {
 async fn an_expiry_beyond_the_signers_reach_is_refused() {
     let scene = Scene::new().await;
     let credential = scene.file(&scene.user(), &format!("sign_as = \"{ACCOUNT}\"")).await;
-    let request = wanted("o", Duration::from_hours(13));
     let signer = credential.signer().expect("can sign");
-    let error = SignedUrls::new(1).url(&signer, request, noon()).await.expect_err("too long");
+    let wanted = ("o", Duration::from_hours(13));
+    let error = ask((&SignedUrls::new(1), &signer), wanted, noon()).await.expect_err("too long");
     assert!(chain(&error).contains("must be from 1 s to"), "{}", chain(&error));
 }
