@@ -59,6 +59,8 @@ use crate::telemetry::Causes;
 
 const X_GSGATE_DELIVERY: HeaderName = HeaderName::from_static("x-gsgate-delivery");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const CROSS_ORIGIN: HeaderValue = HeaderValue::from_static("cross-origin");
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// Everything that answering takes; built by the app, replaced as a whole by a reload.
@@ -121,10 +123,12 @@ impl Gateway {
             let _body = body;
             let mut scope = Scope { cors: &self.default_cors };
             let route = Route::parse(head.uri.path());
-            let keeps = keeps_link(&route, &head);
-            let answer = self.answer((&head, route), peer, &mut scope, &mut exchange).await;
+            let shown = Shown::of(route.token(), head.uri.query());
+            // Nobody who follows a reference from the answer may learn a link that was shown.
+            let keeps_link = matches!(route, Route::Vendor(_)) || shown != Shown::Nothing;
+            let answer = self.answer((&head, route, shown), peer, &mut scope, &mut exchange).await;
             let mut response = closed(&head, answer, scope.cors, exchange);
-            if keeps {
+            if keeps_link {
                 response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
             }
             response
@@ -133,23 +137,24 @@ impl Gateway {
 
     async fn answer<'a>(
         &'a self,
-        (head, route): (&Parts, Route<'_>),
+        (head, route, shown): (&Parts, Route<'_>, Shown<'_>),
         peer: std::net::SocketAddr,
         scope: &mut Scope<'a>,
         exchange: &mut Exchange,
     ) -> Result<Response<Body>, Rejection> {
-        let (token, name, path) = match route {
+        let (name, path) = match route {
             Route::Health => return Ok(page(&head.method, StatusCode::OK, "ok\n")),
             Route::Readiness => return Ok(self.readiness(&head.method)),
             Route::Vendor(route) => {
                 return Box::pin(self.answer_vendor(route, (head, peer), scope, exchange)).await;
             }
-            Route::Nowhere => (None, "", EncodedPath::EMPTY),
-            Route::Media { token, connection, object } => (token, connection, object),
+            Route::Nowhere => ("", EncodedPath::EMPTY),
+            Route::Media { connection, object, .. } => (connection, object),
         };
-        exchange.asks_for_media(self.connections.get(name).map(|connection| &connection.label));
+        let connection = self.connections.get(name);
+        exchange.asks_for_media(connection.map(|connection| &connection.label));
         let client = self.client(head, peer, exchange)?;
-        let (connection, approach) = self.approach(client, name)?;
+        let (connection, approach) = self.approach(client, connection)?;
         exchange.admitted_to(&connection.label);
         scope.cors = &connection.cors;
         if head.method == Method::OPTIONS {
@@ -158,7 +163,6 @@ impl Gateway {
         self.let_pay(client, exchange).await?;
         let approach = connection.identify(approach, &head.headers).await?;
         let object = connection.name(path);
-        let shown = Shown::of(token, head.uri.query());
         let admitted = approach.admit(|| self.verify(shown, client, (connection, object.as_ref().ok())))?;
         self.let_in(connection, &admitted, exchange).await?;
         let fetch = Fetch::parse(&head.method, &head.headers)?.over(head.version);
@@ -185,7 +189,10 @@ impl Gateway {
 
     /// Lets the client's network pay.
     pub async fn let_pay(&self, client: ClientAddr, exchange: &mut Exchange) -> Result<(), Rejection> {
-        exchange.paid_by(self.budgets.network(client, SystemTime::now()).await?);
+        // Where no network has a budget, this is nothing, and so shall it cost.
+        if self.budgets.limit_networks() {
+            exchange.paid_by(Box::pin(self.budgets.network(client, SystemTime::now())).await?);
+        }
         Ok(())
     }
 
@@ -198,9 +205,14 @@ impl Gateway {
         Ok(())
     }
 
-    /// The connection, for a client whose address may come near it. Whose may not learns nothing about which exist.
-    fn approach(&self, client: ClientAddr, name: &str) -> Result<(&Connection, Approach<'_>), Rejection> {
-        let Some(connection) = self.connections.get(name) else {
+    /// The connection, if there is one and the client's address may come near it. Whose may not learns nothing about
+    /// which exist.
+    fn approach<'a>(
+        &'a self,
+        client: ClientAddr,
+        connection: Option<&'a Arc<Connection>>,
+    ) -> Result<(&'a Connection, Approach<'a>), Rejection> {
+        let Some(connection) = connection else {
             if let Some(access) = &self.default_access {
                 access.approach(client, self.network.as_deref())?;
             }
@@ -293,7 +305,7 @@ fn closed(
     head: &Parts,
     answer: Result<Response<Body>, Rejection>,
     cors: &Cors,
-    mut exchange: Exchange,
+    mut exchange: Box<Exchange>,
 ) -> Response<Body> {
     let mut response = answer.unwrap_or_else(|rejection| refuse(rejection, &mut exchange));
     cors.decorate(&head.method, head.headers.get(ORIGIN), response.headers_mut());
@@ -345,22 +357,12 @@ fn page(method: &Method, status: StatusCode, text: &'static str) -> Response<Bod
     response
 }
 
-/// Whether a link was shown: then nobody who follows a reference from the answer may learn it.
-fn keeps_link(route: &Route<'_>, head: &Parts) -> bool {
-    matches!(route, Route::Vendor(_)) || Shown::of(route.token(), head.uri.query()) != Shown::Nothing
-}
-
 /// What every answer carries.
 fn finish(headers: &mut http::HeaderMap, exchange: &Exchange) {
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
-    if let Some(decision) = exchange.decision()
-        && let Ok(value) =
-            HeaderValue::try_from([decision.delivery(), "; reason=", decision.reason().as_str()].concat())
-    {
-        headers.insert(X_GSGATE_DELIVERY, value);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, CROSS_ORIGIN);
+    if let Some(decision) = exchange.decision() {
+        headers.insert(X_GSGATE_DELIVERY, decision.header());
     }
-    if let Ok(id) = HeaderValue::from_str(exchange.request_id().as_str()) {
-        headers.insert(X_REQUEST_ID, id);
-    }
+    headers.insert(X_REQUEST_ID, exchange.request_id().header_value());
 }

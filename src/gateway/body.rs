@@ -99,8 +99,8 @@ impl Body {
     }
 
     /// Closes `exchange` when this body is done or dropped.
-    pub fn watched(mut self, exchange: Exchange) -> Self {
-        self.exchange = Some(Box::new(exchange));
+    pub fn watched(mut self, exchange: Box<Exchange>) -> Self {
+        self.exchange = Some(exchange);
         self
     }
 

@@ -171,6 +171,11 @@ impl Budgets {
         Self { accounts, per_subject: config.per_subject(), per_network: config.per_network() }
     }
 
+    /// Whether networks have a budget.
+    pub fn limit_networks(&self) -> bool {
+        self.per_network.is_some()
+    }
+
     /// Lets a request from a network pass, or says what is spent. Nothing where there is no limit.
     pub async fn network(&self, client: ClientAddr, now: SystemTime) -> Result<Option<Tab>, Spent> {
         let Some(rules) = &self.per_network else { return Ok(None) };

@@ -18,6 +18,7 @@ pub use self::config::{Config, CorsError};
 pub use self::origin::{OriginPattern, OriginPatternError};
 
 const REQUEST_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
+const ORIGIN_VARIES: HeaderValue = HeaderValue::from_static("Origin");
 const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 
 /// The cross-origin rules of one connection; the first rule that matches an origin applies.
@@ -72,7 +73,7 @@ impl Cors {
 
     /// Adds what an answer to `method` from `origin` needs, `Vary` included.
     pub fn decorate(&self, method: &Method, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
-        headers.append(VARY, HeaderValue::from_static("Origin"));
+        headers.append(VARY, ORIGIN_VARIES);
         let Some(origin) = origin else { return };
         let matching = self.rules.iter().filter(|rule| rule.matches(origin));
         // An answer to a method that the rules do not list stays closed, as with GCS. One that nobody serves is only

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use http::HeaderValue;
 use serde::Deserialize;
 
 /// `delivery` of a connection.
@@ -125,7 +126,30 @@ pub fn by_size(size: u64, redirect_above: u64) -> Decision {
     if size >= redirect_above { Decision::SignedUrl(Reason::Large) } else { Decision::Proxy(Reason::Small) }
 }
 
+/// The value for one delivery and any reason, checked when this is compiled.
+macro_rules! because {
+    ($delivery:literal, $reason:expr) => {
+        match $reason {
+            Reason::Configured => const { HeaderValue::from_static(concat!($delivery, "; reason=configured")) },
+            Reason::Head => const { HeaderValue::from_static(concat!($delivery, "; reason=head")) },
+            Reason::CannotSign => const { HeaderValue::from_static(concat!($delivery, "; reason=cannot-sign")) },
+            Reason::Cors => const { HeaderValue::from_static(concat!($delivery, "; reason=cors")) },
+            Reason::Restricted => const { HeaderValue::from_static(concat!($delivery, "; reason=restricted")) },
+            Reason::Large => const { HeaderValue::from_static(concat!($delivery, "; reason=large")) },
+            Reason::Small => const { HeaderValue::from_static(concat!($delivery, "; reason=small")) },
+        }
+    };
+}
+
 impl Decision {
+    /// The value of `X-Gsgate-Delivery`.
+    pub fn header(self) -> HeaderValue {
+        match self {
+            Self::Proxy(reason) => because!("proxy", reason),
+            Self::SignedUrl(reason) => because!("signed-url", reason),
+        }
+    }
+
     /// `proxy` or `signed-url`.
     pub fn delivery(self) -> &'static str {
         match self {
@@ -157,7 +181,7 @@ impl Reason {
     }
 }
 
-/// The value of `X-Gsgate-Delivery`.
+/// As in `X-Gsgate-Delivery`.
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}; reason={}", self.delivery(), self.reason().as_str())
@@ -167,6 +191,18 @@ impl fmt::Display for Decision {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_header_says_what_was_decided_and_why() {
+        use Reason::{CannotSign, Configured, Cors, Head, Large, Restricted, Small};
+        for reason in [Configured, Head, CannotSign, Cors, Restricted, Large, Small] {
+            for decision in [Decision::Proxy(reason), Decision::SignedUrl(reason)] {
+                let expected = format!("{}; reason={}", decision.delivery(), reason.as_str());
+                assert_eq!(decision.header(), expected);
+                assert_eq!(decision.to_string(), expected);
+            }
+        }
+    }
 
     #[test]
     fn the_first_rule_that_applies_wins() {

@@ -50,10 +50,10 @@ struct Entry {
 }
 
 impl Exchange {
-    /// Begins with a request's head.
-    pub fn begin(head: &Parts, metrics: &Metrics, audit: &Audit) -> Self {
+    /// Begins with a request's head. Boxed, since it is handed on until the last byte, and is large.
+    pub fn begin(head: &Parts, metrics: &Metrics, audit: &Audit) -> Box<Self> {
         let sender = Sender::of(&head.headers);
-        Self {
+        Box::new(Self {
             metrics: metrics.clone(),
             _in_flight: Held::new(metrics.in_flight()),
             started: Instant::now(),
@@ -84,7 +84,7 @@ impl Exchange {
             audit: audit.clone(),
             tabs: Vec::new(),
             entry: None,
-        }
+        })
     }
 
     /// When the request came.

@@ -3,6 +3,7 @@
 //! The path is taken as it stands on the wire and percent-decoded once, bytewise; nothing is normalised.
 //! Follows RFC 3986 section 2.1 (<https://www.rfc-editor.org/rfc/rfc3986#section-2.1>).
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
@@ -119,16 +120,11 @@ impl<'a> EncodedPath<'a> {
     pub(super) fn new(part: &'a str) -> Self {
         Self(part)
     }
-}
-
-impl EncodedPath<'_> {
-    /// No object at all.
-    pub const EMPTY: EncodedPath<'static> = EncodedPath("");
 
     /// The bytes that the path stands for, decoded exactly once.
-    pub fn decode(self) -> Result<Vec<u8>, EncodingError> {
+    pub fn decode(self) -> Result<Cow<'a, [u8]>, EncodingError> {
         if !self.0.as_bytes().contains(&b'%') {
-            return Ok(self.0.as_bytes().to_vec());
+            return Ok(self.0.as_bytes().into());
         }
         let mut bytes = self.0.bytes();
         let mut decoded = Vec::with_capacity(self.0.len());
@@ -141,8 +137,13 @@ impl EncodedPath<'_> {
                 decoded.push(byte);
             }
         }
-        Ok(decoded)
+        Ok(decoded.into())
     }
+}
+
+impl EncodedPath<'_> {
+    /// No object at all.
+    pub const EMPTY: EncodedPath<'static> = EncodedPath("");
 }
 
 #[cfg(test)]
@@ -151,7 +152,9 @@ mod tests {
 
     fn media(path: &str) -> Option<(String, Result<Vec<u8>, EncodingError>)> {
         match Route::parse(path) {
-            Route::Media { token: None, connection, object } => Some((connection.to_owned(), object.decode())),
+            Route::Media { token: None, connection, object } => {
+                Some((connection.to_owned(), object.decode().map(Cow::into_owned)))
+            }
             _ => None,
         }
     }

@@ -68,7 +68,7 @@ impl Gateway {
     }
 
     /// Answers the question of a page that may then come with the tool's word.
-    pub fn answer_preflight(&self, head: &Parts, connection: &Connection, exchange: Exchange) -> Response<Body> {
+    pub fn answer_preflight(&self, head: &Parts, connection: &Connection, exchange: Box<Exchange>) -> Response<Body> {
         debug_assert_eq!(head.method, Method::OPTIONS);
         closed(head, preflight(connection, head), &connection.cors, exchange)
     }
@@ -79,13 +79,13 @@ impl Gateway {
         head: &Parts,
         connection: Option<&Connection>,
         response: Response<Body>,
-        exchange: Exchange,
+        exchange: Box<Exchange>,
     ) -> Response<Body> {
         closed(head, Ok(response), connection.map_or(&self.default_cors, |connection| &connection.cors), exchange)
     }
 
     /// The answer to a request that gets nothing.
-    pub fn turn_away(&self, head: &Parts, rejection: Rejection, exchange: Exchange) -> Response<Body> {
+    pub fn turn_away(&self, head: &Parts, rejection: Rejection, exchange: Box<Exchange>) -> Response<Body> {
         closed(head, Err(rejection), &self.default_cors, exchange)
     }
 
@@ -101,7 +101,7 @@ impl Gateway {
         (head, peer): (&Parts, SocketAddr),
         connection: &Connection,
         vouched: &Vouched,
-        mut exchange: Exchange,
+        mut exchange: Box<Exchange>,
     ) -> Response<Body> {
         let answer = self.answer_vouched((head, peer), connection, vouched, &mut exchange).await;
         closed(head, answer, &connection.cors, exchange)

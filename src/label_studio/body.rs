@@ -117,8 +117,8 @@ enum Content {
 
 impl Body {
     /// A body that passes through; `exchange` is closed when it is done or dropped.
-    pub(super) fn passing(body: Watched, exchange: Exchange) -> Self {
-        Self(Content::Passing(Box::new(body), Box::new(exchange)))
+    pub(super) fn passing(body: Watched, exchange: Box<Exchange>) -> Self {
+        Self(Content::Passing(Box::new(body), exchange))
     }
 }
 

@@ -56,7 +56,7 @@ struct Call {
     head: Parts,
     peer: Peer,
     arrival: Arrival,
-    exchange: Exchange,
+    exchange: Box<Exchange>,
 }
 
 impl Front {

@@ -56,7 +56,7 @@ impl Gateway {
                 self.toloka((toloka, key), request, scope, exchange).await
             }
             // As any path that leads nowhere.
-            _ => Err(self.approach(client, "").err().unwrap_or(Rejection::NoSuchRoute)),
+            _ => Err(self.approach(client, None).err().unwrap_or(Rejection::NoSuchRoute)),
         }
     }
 
@@ -192,7 +192,7 @@ impl Gateway {
     ) -> Result<Vec<Near<'a>>, Rejection> {
         let (mut near, mut refusal) = (Vec::new(), Rejection::NoSuchRoute);
         for name in names {
-            match self.approach(client, name) {
+            match self.approach(client, self.connections.get(name)) {
                 Ok(found) => near.push(found),
                 Err(denied) => refusal = denied,
             }
@@ -209,7 +209,7 @@ impl Gateway {
         scope: &mut Scope<'a>,
         exchange: &mut Exchange,
     ) -> Result<Near<'a>, Rejection> {
-        let (connection, approach) = self.approach(client, name)?;
+        let (connection, approach) = self.approach(client, self.connections.get(name))?;
         exchange.asks_for_media(Some(&connection.label));
         exchange.admitted_to(&connection.label);
         scope.cors = &connection.cors;

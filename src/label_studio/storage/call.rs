@@ -24,7 +24,7 @@ pub(super) struct Call<'a> {
     pub(super) gateway: &'a Gateway,
     pub(super) head: Parts,
     pub(super) peer: Peer,
-    pub(super) exchange: Exchange,
+    pub(super) exchange: Box<Exchange>,
 }
 
 /// Why it gets nothing.

@@ -1,5 +1,7 @@
 //! A request's path: the exact object or a refusal, never another object.
 
+use std::borrow::Cow;
+
 use gsgate::gateway::route::Route;
 use gsgate::object::{ObjectName, ObjectPrefix};
 use percent_encoding::percent_decode_str;
@@ -9,7 +11,7 @@ pub fn path(bytes: &[u8]) {
     let Ok(path) = std::str::from_utf8(bytes) else { return };
     let Route::Media { token, connection, object } = Route::parse(path) else { return };
     assert!(!connection.contains('/') && !connection.is_empty());
-    let Ok(decoded) = object.decode() else { return };
+    let Ok(decoded) = object.decode().map(Cow::into_owned) else { return };
     // The link's segment has its mark, which is one byte or three, and its slash.
     let mark = if path.starts_with("/~") { 1 } else { 3 };
     let link = token.map_or(0, |token| token.len() + mark + 1);
@@ -19,7 +21,7 @@ pub fn path(bytes: &[u8]) {
     if let Ok(joined) = prefix.join(&decoded) {
         assert_eq!(joined.as_str().as_bytes(), [b"team/a/", &decoded[..]].concat(), "never outside the prefix");
     }
-    let Ok(name) = ObjectName::from_bytes(decoded.clone()) else { return };
+    let Ok(name) = ObjectName::from_bytes(&decoded) else { return };
     assert_eq!(name.as_str().as_bytes(), decoded, "nothing is normalised");
     assert!(!name.as_str().split('/').any(|segment| segment == "." || segment == ".."));
     assert!(!name.as_str().chars().any(char::is_control));

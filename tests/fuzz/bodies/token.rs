@@ -19,7 +19,7 @@ pub fn token(bytes: &[u8]) {
     let Route::Media { token, connection, object } = Route::parse(path) else { return };
     let shown = Shown::of(token, query);
     assert!(!format!("{shown:?}").contains("EAJ"));
-    let object = object.decode().ok().and_then(|name| ObjectName::from_bytes(name).ok());
+    let object = object.decode().ok().and_then(|name| ObjectName::from_bytes(&name).ok());
     let bucket = BucketName::new("media").expect("a legal name");
     let wanted = Wanted { connection, bucket: &bucket, object: object.as_ref() };
     let key = Key::read("k1".parse().expect("an id"), &"a".repeat(64), None).expect("a key");
