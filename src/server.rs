@@ -16,6 +16,7 @@ mod activity;
 mod body;
 mod config;
 mod connection;
+mod notice;
 mod protocol;
 mod proxy_protocol;
 mod refusal;
@@ -166,12 +167,12 @@ impl Server {
         acceptors.close();
         acceptors.wait().await;
         connections.close();
-        shared.leave.cancel();
+        shared.leave.give();
         let aborted = match timeout(drain_timeout, connections.wait()).await {
             Ok(()) => 0,
             Err(_) => connections.len(),
         };
-        shared.kill.cancel();
+        shared.kill.give();
         connections.wait().await;
         if let Some(watching) = watching {
             watching.abort();

@@ -19,11 +19,11 @@ use hyper::service::service_fn;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout_at};
-use tokio_util::sync::CancellationToken;
 
 use crate::metrics::{Held, Metrics};
 use crate::server::activity::{Activity, Deadline, Exchange, Overdue};
 use crate::server::body::Outgoing;
+use crate::server::notice::Notice;
 use crate::server::protocol::Protocol;
 use crate::server::socket::Socket;
 use crate::server::streams::Streams;
@@ -42,15 +42,14 @@ pub(super) struct Shared<S> {
     pub(super) tls: Option<Tls>,
     pub(super) metrics: Metrics,
     /// No further requests.
-    pub(super) leave: CancellationToken,
+    pub(super) leave: Notice,
     /// No further bytes.
-    pub(super) kill: CancellationToken,
+    pub(super) kill: Notice,
 }
 
 impl<S: Service> Shared<S> {
     pub(super) fn new(service: S, config: Config, tls: Option<Tls>, metrics: Metrics) -> Self {
-        let (leave, kill) = (CancellationToken::new(), CancellationToken::new());
-        Self { service, config, tls, metrics, leave, kill }
+        Self { service, config, tls, metrics, leave: Notice::default(), kill: Notice::default() }
     }
 
     /// Serves a connection until it ends; true if it was killed.
@@ -59,7 +58,7 @@ impl<S: Service> Shared<S> {
         self.metrics.connection_accepted();
         let peer = Peer { address, listener, tls: self.tls.is_some() };
         tokio::select! {
-            () = self.kill.cancelled() => true,
+            () = self.kill.given() => true,
             () = self.establish(stream, peer) => false,
         }
     }
@@ -122,7 +121,7 @@ impl<S: Service> Shared<S> {
             answer(service, request, (peer, exchange), handover)
         });
         let mut protocol = Protocol::new(socket, service, Streams::new(activity.clone()), handover.clone());
-        let mut leave = pin!(self.leave.cancelled());
+        let mut leave = pin!(self.leave.given());
         let mut alarm = pin!(sleep_until(Instant::now() + self.config.limits.header_timeout));
         let mut course = Course::Open;
         loop {
