@@ -15,6 +15,8 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
+use futures_util::FutureExt as _;
+use futures_util::future::Either;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
@@ -90,6 +92,20 @@ struct Serving {
     storage: Option<Storage>,
 }
 
+impl Serving {
+    /// Answers beside Label Studio.
+    async fn handle(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+        let Self { gateway, label_studio, storage } = &*self;
+        match (storage, label_studio) {
+            (Some(storage), _) if Storage::is_asked(request.uri().path()) => {
+                storage.handle(gateway, request, peer).await.map(Body::from)
+            }
+            (_, Some(front)) => front.handle(gateway, request, peer).await,
+            (_, None) => Arc::clone(gateway).handle(request, peer.address).await.map(Body::from),
+        }
+    }
+}
+
 impl Front {
     fn gateway(&self) -> Arc<Gateway> {
         Arc::clone(&self.0.load().gateway)
@@ -112,18 +128,14 @@ impl audit::Observer for AuditCounts {
 impl Service for Front {
     type Body = Body;
 
-    // A block holds the request once, an async function twice, and all that it holds is moved for each request.
-    fn handle(&self, request: Request<Incoming>, peer: Peer) -> impl Future<Output = Response<Body>> + Send {
-        let serving = self.0.load_full();
-        async move {
-            let Serving { gateway, label_studio, storage } = &*serving;
-            match (storage, label_studio) {
-                (Some(storage), _) if Storage::is_asked(request.uri().path()) => {
-                    Box::pin(storage.handle(gateway, request, peer)).await.map(Body::from)
-                }
-                (_, Some(front)) => Box::pin(front.handle(gateway, request, peer)).await,
-                (_, None) => gateway.handle(request, peer.address).await.map(Body::from),
-            }
+    fn handle(&self, request: Request<Incoming>, peer: Peer) -> impl Future<Output = Response<Body>> + Send + use<> {
+        let serving = self.0.load();
+        let is_storages = serving.storage.is_some() && Storage::is_asked(request.uri().path());
+        if is_storages || serving.label_studio.is_some() {
+            Either::Left(Box::pin(Arc::clone(&serving).handle(request, peer)))
+        } else {
+            let answer = Arc::clone(&serving.gateway).handle(request, peer.address);
+            Either::Right(answer.map(|response| response.map(Body::from)))
         }
     }
 }

@@ -148,7 +148,14 @@ impl Console {
 impl Service for Console {
     type Body = Body;
 
-    async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+    fn handle(&self, request: Request<Incoming>, peer: Peer) -> impl Future<Output = Response<Body>> + Send + use<> {
+        let console = self.clone();
+        async move { console.respond(request, peer).await }
+    }
+}
+
+impl Console {
+    async fn respond(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
         let (head, content) = request.into_parts();
         let id = Sender::of(&head.headers).request_id();
         let mut response = match self.answer(&head, content, peer).await {

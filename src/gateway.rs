@@ -113,10 +113,10 @@ impl fmt::Debug for Gateway {
 impl Gateway {
     /// Answers one request, whatever it is. `peer` is the other end of the socket, or whom the PROXY protocol names.
     pub fn handle<B>(
-        &self,
+        self: Arc<Self>,
         request: Request<B>,
         peer: std::net::SocketAddr,
-    ) -> impl Future<Output = Response<Body>> + use<'_, B> {
+    ) -> impl Future<Output = Response<Body>> {
         let (head, body) = request.into_parts();
         let mut exchange = Exchange::begin(&head, &self.metrics, &self.audit);
         async move {
@@ -199,8 +199,11 @@ impl Gateway {
     /// Notes who was admitted, and lets them pay.
     async fn let_in(&self, connection: &Connection, who: &Admitted, exchange: &mut Exchange) -> Result<(), Rejection> {
         exchange.let_in(who);
-        if let Some(subject) = who.subject() {
-            exchange.paid_by(self.budgets.subject(connection.issuer(), subject, SystemTime::now()).await?);
+        if let Some(subject) = who.subject()
+            && self.budgets.limit_subjects()
+        {
+            let paid = Box::pin(self.budgets.subject(connection.issuer(), subject, SystemTime::now())).await?;
+            exchange.paid_by(paid);
         }
         Ok(())
     }

@@ -73,8 +73,13 @@ pub trait Service: Clone + Send + Sync + 'static {
     /// The body of its answers; an error breaks the connection visibly.
     type Body: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static;
 
-    /// Answers one request, whose head is well-formed.
-    fn handle(&self, request: Request<Incoming>, peer: Peer) -> impl Future<Output = Response<Self::Body>> + Send;
+    /// Answers one request, whose head is well-formed. The future owns what it needs: one that is held by another is moved
+    /// once more with each request.
+    fn handle(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> impl Future<Output = Response<Self::Body>> + Send + use<Self>;
 }
 
 /// Why a server cannot start.

@@ -160,7 +160,11 @@ pub(super) struct Public {
 impl Service for Public {
     type Body = <Front as Service>::Body;
 
-    fn handle(&self, request: Request<Incoming>, peer: Peer) -> impl Future<Output = Response<Self::Body>> + Send {
+    fn handle(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> impl Future<Output = Response<Self::Body>> + Send + use<> {
         let is_event = request.uri().path() == webhook::PATH;
         let export = is_event.then(|| self.exports.0.export.load_full()).flatten();
         match export.and_then(|export| export.receiver.clone()) {

@@ -176,6 +176,11 @@ impl Budgets {
         self.per_network.is_some()
     }
 
+    /// Whether subjects have one.
+    pub fn limit_subjects(&self) -> bool {
+        self.per_subject.is_some()
+    }
+
     /// Lets a request from a network pass, or says what is spent. Nothing where there is no limit.
     pub async fn network(&self, client: ClientAddr, now: SystemTime) -> Result<Option<Tab>, Spent> {
         let Some(rules) = &self.per_network else { return Ok(None) };

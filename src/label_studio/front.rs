@@ -3,6 +3,7 @@
 //! Read [`Front::handle`] from top to bottom: network → route → who may → the object; all else passes untouched.
 //! Label Studio's word stands beside the connection's own rules, never in their place.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONNECTION, UPGRADE};
@@ -80,9 +81,9 @@ impl Front {
     }
 
     /// Answers one request, whatever it is.
-    pub async fn handle(&self, gateway: &Gateway, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+    pub async fn handle(&self, gateway: &Arc<Gateway>, request: Request<Incoming>, peer: Peer) -> Response<Body> {
         if self.is_gateways(gateway, request.uri().path()) {
-            return gateway.handle(request, peer.address).await.map(Body::from);
+            return Arc::clone(gateway).handle(request, peer.address).await.map(Body::from);
         }
         let (head, body) = request.into_parts();
         let mut exchange = Exchange::begin(&head, &gateway.metrics, &gateway.audit);

@@ -4,6 +4,8 @@
 //! from the public one so that a crowd there does not hide it; what else it answers is the console's.
 //! `/healthz` and `/livez` say that the process lives; `/readyz` whether it should get requests.
 
+use std::future::ready;
+
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
@@ -53,8 +55,12 @@ impl Admin {
 impl Service for Admin {
     type Body = Full<Bytes>;
 
-    async fn handle(&self, request: Request<Incoming>, _: Peer) -> Response<Full<Bytes>> {
-        self.answer(request.method(), request.uri().path())
+    fn handle(
+        &self,
+        request: Request<Incoming>,
+        _: Peer,
+    ) -> impl Future<Output = Response<Full<Bytes>>> + Send + use<> {
+        ready(self.answer(request.method(), request.uri().path()))
     }
 }
 

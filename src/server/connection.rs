@@ -4,13 +4,15 @@
 //! Follows <https://www.rfc-editor.org/rfc/rfc9112> and <https://www.rfc-editor.org/rfc/rfc9113>.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::Either;
 use http::header::{CONTENT_LENGTH, UPGRADE};
 use http::{Method, Request, Response, Version};
 use http_body::Body;
@@ -116,9 +118,8 @@ impl<S: Service> Shared<S> {
         let service = service_fn(|request: Request<Incoming>| {
             let multiplexed = request.version() == Version::HTTP_2;
             let exchange = activity.begin(multiplexed, !request.body().is_end_stream(), Instant::now());
-            let service = self.service.clone();
             let handover = request.headers().contains_key(UPGRADE).then(|| handover.clone());
-            answer(service, request, (peer, exchange), handover)
+            answer(&self.service, request, (peer, exchange), handover)
         });
         let mut protocol = Protocol::new(socket, service, Streams::new(activity.clone()), handover.clone());
         let mut leave = pin!(self.leave.given());
@@ -234,29 +235,27 @@ impl Course {
     }
 }
 
-/// Not an async function: that would hold the request twice, and all that a future holds is moved for each request.
+/// Not an async function: that would hold the service's future twice, and all that a future holds is moved for each request.
 fn answer<S: Service>(
-    service: S,
+    service: &S,
     request: Request<Incoming>,
     (peer, exchange): (Peer, Exchange),
     handover: Option<Handover>,
-) -> impl Future<Output = Result<Response<Outgoing<S::Body>>, Infallible>> {
+) -> impl Future<Output = Result<Response<Outgoing<S::Body>>, Infallible>> + use<S> {
     let (head, body) = request.into_parts();
     let is_head = head.method == Method::HEAD;
-    let malformed = request_head::check(&head).err().map(|malformed| refusal::answer(&head, malformed, peer));
-    let request = Request::from_parts(head, body);
-    async move {
-        let response = if let Some(refusal) = malformed {
-            refusal.map(|body| Outgoing::refused(body, exchange))
-        } else {
-            let mut response = service.handle(request, peer).await;
-            if let Some(handover) = handover {
-                handover.look_at(&mut response);
-            }
-            response.map(|body| Outgoing::served(body, exchange))
-        };
-        Ok(if is_head { headless(response) } else { response })
+    let complete = move |response| Ok(if is_head { headless(response) } else { response });
+    if let Err(malformed) = request_head::check(&head) {
+        let refusal = refusal::answer(&head, malformed, peer).map(|body| Outgoing::refused(body, exchange));
+        return Either::Left(ready(complete(refusal)));
     }
+    let answer = service.handle(Request::from_parts(head, body), peer);
+    Either::Right(answer.map(move |mut response| {
+        if let Some(handover) = handover {
+            handover.look_at(&mut response);
+        }
+        complete(response.map(|body| Outgoing::served(body, exchange)))
+    }))
 }
 
 /// Leaves the answer to HEAD the length that GET would have, but no body.

@@ -92,7 +92,18 @@ impl Body for Scripted {
 impl Service for Probe {
     type Body = Scripted;
 
-    async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Scripted> {
+    fn handle(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> impl Future<Output = Response<Scripted>> + Send + use<> {
+        let probe = self.clone();
+        async move { probe.respond(request, peer).await }
+    }
+}
+
+impl Probe {
+    async fn respond(&self, request: Request<Incoming>, peer: Peer) -> Response<Scripted> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let script = match request.uri().path() {
             "/hold" => {
