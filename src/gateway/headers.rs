@@ -48,11 +48,10 @@ impl Representation<'_> {
     /// The head that 200, 206 and HEAD have in common with 304.
     pub fn cache_headers(&self, connection: &Connection) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(24);
-        let validator = self.validator();
-        headers.insert(ETAG, validator.header());
+        headers.insert(ETAG, self.validator().into_header());
         headers.insert(CACHE_CONTROL, cache_control(self.metadata, connection));
-        if let Some(date) = validator.last_modified() {
-            insert(&mut headers, LAST_MODIFIED, &httpdate::fmt_http_date(date));
+        if let Some(moment) = self.metadata.last_modified {
+            insert(&mut headers, LAST_MODIFIED, moment.to_http());
         }
         if self.metadata.is_gzip_stored() {
             headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
@@ -74,10 +73,10 @@ impl Representation<'_> {
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         headers.insert(CONTENT_LENGTH, HeaderValue::from(part.map_or(metadata.size, |part| part.span.len())));
         if let Some(part) = part {
-            insert(&mut headers, CONTENT_RANGE, &part.to_string());
+            insert(&mut headers, CONTENT_RANGE, part.to_string());
         }
         if let Some(hash) = hash(metadata) {
-            insert(&mut headers, X_GOOG_HASH, &hash);
+            insert(&mut headers, X_GOOG_HASH, hash);
         }
         headers
     }
@@ -105,10 +104,11 @@ pub(super) fn vary_by_mode(headers: &mut HeaderMap, connection: &Connection) {
 }
 
 /// Inserts a value unless it is no legal field value, or empty.
-fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: impl AsRef<[u8]>) {
     // `from_bytes`, since stored values may be UTF-8; control characters are refused by it.
+    let value = value.as_ref();
     if !value.is_empty()
-        && let Ok(value) = HeaderValue::from_bytes(value.as_bytes())
+        && let Ok(value) = HeaderValue::from_bytes(value)
     {
         headers.insert(name, value);
     }
@@ -123,7 +123,8 @@ fn insert_stored(headers: &mut HeaderMap, name: HeaderName, text: Option<&Text>)
 /// The stored type, or one guessed from the name's extension where the stored one says nothing.
 pub fn content_type<'a>(object: &ObjectName, metadata: &'a Metadata) -> &'a str {
     let stored = metadata.texts.content_type.as_ref().map_or("", Text::as_str).trim();
-    let legal = HeaderValue::from_bytes(stored.as_bytes()).is_ok();
+    // As header values are: no control character but the tab.
+    let legal = stored.bytes().all(|byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f));
     let essence = essence(stored);
     let says_nothing =
         ["", "application/octet-stream", "binary/octet-stream"].iter().any(|none| essence.eq_ignore_ascii_case(none));
@@ -135,7 +136,8 @@ pub fn content_type<'a>(object: &ObjectName, metadata: &'a Metadata) -> &'a str 
 }
 
 fn essence(content_type: &str) -> &str {
-    content_type.split(';').next().unwrap_or_default().trim()
+    let end = content_type.bytes().position(|byte| byte == b';').unwrap_or(content_type.len());
+    content_type[..end].trim()
 }
 
 /// Types that a browser may run scripts of, or that a plug-in may.
@@ -161,15 +163,21 @@ fn cache_control(metadata: &Metadata, connection: &Connection) -> HeaderValue {
 }
 
 /// `x-goog-hash` as GCS writes it: CRC32C big-endian, then MD5.
-fn hash(metadata: &Metadata) -> Option<String> {
-    let mut hash = String::new();
+fn hash(metadata: &Metadata) -> Option<Vec<u8>> {
+    let mut hash = Vec::with_capacity(48);
     if let Some(sum) = metadata.crc32c {
-        hash.push_str("crc32c=");
-        BASE64.encode_string(sum.0, &mut hash);
+        hash.extend_from_slice(b"crc32c=");
+        hash.extend_from_slice(&base64::<8>(&sum.0)?);
     }
     if let Some(sum) = metadata.md5 {
-        hash.push_str(if hash.is_empty() { "md5=" } else { ",md5=" });
-        BASE64.encode_string(sum, &mut hash);
+        hash.extend_from_slice(if hash.is_empty() { b"md5=" } else { b",md5=" });
+        hash.extend_from_slice(&base64::<24>(&sum)?);
     }
     (!hash.is_empty()).then_some(hash)
+}
+
+/// Base64 of a sum that takes so many characters.
+fn base64<const LENGTH: usize>(sum: &[u8]) -> Option<[u8; LENGTH]> {
+    let mut text = [0; LENGTH];
+    BASE64.encode_slice(sum, &mut text).is_ok_and(|length| length == LENGTH).then_some(text)
 }

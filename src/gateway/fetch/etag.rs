@@ -42,8 +42,8 @@ impl Validator {
     }
 
     /// The `ETag` header.
-    pub fn header(&self) -> HeaderValue {
-        HeaderValue::from_str(&self.tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+    pub fn into_header(self) -> HeaderValue {
+        HeaderValue::try_from(self.tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
     }
 
     /// The `Last-Modified` date, to the second.
