@@ -6,7 +6,6 @@
 //! A request is "ours" while the client waits for us, and "theirs" from a piece of body handed over until the next is asked for.
 //! Every request has its own account, so that no stream of HTTP/2 lives on what happens on another.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -72,12 +71,13 @@ struct State {
     stage: Stage,
     output: Output,
     /// By order of arrival; HTTP/2 bounds it by its streams, HTTP/1 by one.
-    in_flight: BTreeMap<u64, Flight>,
+    in_flight: Vec<Flight>,
     begun: u64,
 }
 
 #[derive(Debug)]
 struct Flight {
+    id: u64,
     turn: Turn,
     /// The last sign of life.
     since: Instant,
@@ -110,7 +110,7 @@ impl Activity {
             tail: [0; 3],
             stage: Stage::Fresh,
             output: Output::Flows,
-            in_flight: BTreeMap::new(),
+            in_flight: Vec::new(),
             begun: 0,
         };
         Self(Arc::new(Mutex::new(state)))
@@ -168,15 +168,14 @@ impl Activity {
 
     /// What ends the request that began last.
     pub(super) fn newest_cut(&self) -> Option<CancellationToken> {
-        self.change(|state| state.in_flight.last_key_value().and_then(|(_, flight)| flight.cut.clone()))
+        self.change(|state| state.in_flight.last().and_then(|flight| flight.cut.clone()))
     }
 
     /// Ends the streams that are overdue, and says how many.
     pub(super) fn cut_streams(&self, limits: &Limits, now: Instant) -> usize {
         let stalled = |flight: &Flight| flight.turn == Turn::Theirs && flight.since + limits.stall_timeout <= now;
         let cut = self.change(|state| {
-            let cut: Vec<Flight> =
-                state.in_flight.extract_if(.., |_, flight| stalled(flight)).map(|(_, f)| f).collect();
+            let cut: Vec<Flight> = state.in_flight.extract_if(.., |flight| stalled(flight)).collect();
             state.since = now;
             cut
         });
@@ -214,7 +213,7 @@ impl Drop for Exchange {
         let now = Instant::now();
         activity.change(|state| {
             state.since = now;
-            state.in_flight.remove(id)
+            state.in_flight.retain(|flight| flight.id != *id);
         });
     }
 }
@@ -226,7 +225,7 @@ impl Progress {
     }
 
     fn change(&self, change: impl FnOnce(&mut Flight)) {
-        self.activity.change(|state| state.in_flight.get_mut(&self.id).map(change));
+        self.activity.change(|state| state.in_flight.iter_mut().find(|flight| flight.id == self.id).map(change));
     }
 }
 
@@ -242,9 +241,11 @@ impl State {
         }
         self.since = now;
         self.begun += 1;
-        let flight = Flight { turn: Turn::Ours, since: now, content, cut: multiplexed.then(CancellationToken::new) };
-        self.in_flight.insert(self.begun, flight);
-        self.begun
+        let (id, cut) = (self.begun, multiplexed.then(CancellationToken::new));
+        // Kept for the next request, of which HTTP/1 has one at a time.
+        self.in_flight.reserve_exact(1);
+        self.in_flight.push(Flight { id, turn: Turn::Ours, since: now, content, cut });
+        id
     }
 
     fn read(&mut self, bytes: &[u8], now: Instant) {
@@ -252,7 +253,7 @@ impl State {
             self.since = now;
             return;
         }
-        if self.stage == Stage::Multiplexed || self.in_flight.values().any(|flight| flight.content) {
+        if self.stage == Stage::Multiplexed || self.in_flight.iter().any(|flight| flight.content) {
             return;
         }
         for byte in &bytes[bytes.len().saturating_sub(3)..] {
@@ -269,7 +270,7 @@ impl State {
     fn deadline(&self, limits: &Limits, now: Instant) -> Deadline {
         let due = |from: Instant, after: Duration, overdue| Deadline { at: from + after, overdue: Some(overdue) };
         if !self.in_flight.is_empty() {
-            let theirs = self.in_flight.values().filter(|flight| flight.turn == Turn::Theirs);
+            let theirs = self.in_flight.iter().filter(|flight| flight.turn == Turn::Theirs);
             return match (theirs.map(|flight| flight.since).min(), self.stage) {
                 // Looking again at this distance is exact: a stall that begins later ends later.
                 (None, _) => Deadline { at: now + limits.stall_timeout, overdue: None },
