@@ -137,18 +137,29 @@ fn check_host(head: &Parts, fields: &Fields<'_>) -> Result<(), Malformed> {
 
 /// `uri-host [":" port]` with a host that is not empty; percent-encoded names do not occur in practice.
 fn is_host(text: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(text) else { return false };
-    let (good, rest) = if let Some(inner) = text.strip_prefix('[') {
-        let Some((address, rest)) = inner.split_once(']') else { return false };
-        (address.parse::<Ipv6Addr>().is_ok(), rest)
+    let place = |byte| text.iter().position(|b| *b == byte);
+    let (good, rest) = if text.starts_with(b"[") {
+        let Some(end) = place(b']') else { return false };
+        let address = std::str::from_utf8(&text[1..end]).ok();
+        (address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()), &text[end + 1..])
     } else {
-        let (name, rest) = text.split_at(text.bytes().position(|b| b == b':').unwrap_or(text.len()));
-        let good = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&b);
-        (!name.is_empty() && name.bytes().all(good), rest)
+        let (name, rest) = text.split_at(place(b':').unwrap_or(text.len()));
+        let good = |b: &u8| {
+            matches!(b, b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'.' | b'_' | b'~')
+                || b"!$&'()*+,;=".contains(b)
+        };
+        (!name.is_empty() && name.iter().all(good), rest)
     };
-    let port = rest.strip_prefix(':').unwrap_or(rest);
-    let digits = port.len() <= 5 && port.bytes().all(|b| b.is_ascii_digit());
-    good && (rest.is_empty() || rest.starts_with(':')) && digits && (port.is_empty() || port.parse::<u16>().is_ok())
+    good && match rest {
+        [] | [b':'] => true,
+        [b':', port @ ..] => is_port(port),
+        _ => false,
+    }
+}
+
+fn is_port(text: &[u8]) -> bool {
+    let digits = text.len() <= 5 && text.iter().all(u8::is_ascii_digit);
+    digits && std::str::from_utf8(text).is_ok_and(|text| text.parse::<u16>().is_ok())
 }
 
 /// The methods that deliver media have no use for content, and disagreement over its length is how requests are smuggled.
@@ -181,6 +192,7 @@ mod tests {
         {
             assert!(!is_host(bad.as_bytes()), "{bad}");
         }
+        assert!(is_host(b"[::1]:") && !is_host(b"a\xff") && !is_host(b"[\xff]") && !is_host(b"[::1]:\xff"));
     }
 
     #[test]
