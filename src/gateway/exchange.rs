@@ -137,7 +137,7 @@ impl Exchange {
 
     /// The object is known.
     pub fn wants(&mut self, object: &ObjectName) {
-        self.event.object = Some(object.as_str().to_owned());
+        self.event.object = Some(object.shared());
     }
 
     /// The generation that is delivered is known.
@@ -267,7 +267,7 @@ impl Entry {
             client: event.client,
             method: event.method.to_string(),
             connection: self.connection,
-            object: event.object.clone(),
+            object: event.object.as_deref().map(str::to_owned),
             generation: event.generation,
             range: self.range,
             status: event.status,

@@ -106,6 +106,11 @@ impl ObjectName {
         &self.0
     }
 
+    /// The name, for those who know no names of objects; nothing is copied.
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+
     /// The name as one path segment, as the JSON API takes it: `/` becomes `%2F`.
     pub fn as_segment(&self) -> PercentEncode<'_> {
         utf8_percent_encode(&self.0, RESERVED)

@@ -52,7 +52,7 @@ pub struct AccessEvent {
     /// The connection, if the request reached one.
     pub connection: Option<Arc<str>>,
     /// The object's name in the bucket.
-    pub object: Option<String>,
+    pub object: Option<Arc<str>>,
     /// The generation delivered.
     pub generation: Option<u64>,
     /// `proxy`, `signed-url` or `none`.

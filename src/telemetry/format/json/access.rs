@@ -55,7 +55,7 @@ fn request(line: &mut String, event: &AccessEvent) {
         line.push_str("\",");
     }
     line.push_str("\"requestMethod\":");
-    string(line, cut(event.method.as_str()));
+    word(line, cut(event.method.as_str()));
     line.push_str(key!("requestUrl"));
     string(line, cut(&event.path_without_link()));
     line.push_str(key!("protocol"));
