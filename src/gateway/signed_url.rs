@@ -34,10 +34,13 @@ pub(super) async fn url(
     proof: &Admitted,
 ) -> Result<SignedUrl, Rejection> {
     let signer = connection.credential.signer().ok_or(Rejection::CannotSign)?;
-    let project = connection.config.project_id.as_ref();
-    let project = project.map(|project| (PROJECT_PARAMETER, project.as_str()));
-    let subject = connection.tells(proof).map(|subject| (SUBJECT_PARAMETER, subject.as_str()));
-    let query: Vec<_> = project.into_iter().chain(subject).collect();
+    let mut query = Vec::new();
+    if let Some(project) = &connection.config.project_id {
+        query.push((PROJECT_PARAMETER, project.as_str()));
+    }
+    if let Some(subject) = connection.tells(proof) {
+        query.push((SUBJECT_PARAMETER, subject.as_str()));
+    }
     let request = UrlRequest {
         connection: &connection.label,
         method: &Method::GET,

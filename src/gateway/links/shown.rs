@@ -22,16 +22,13 @@ impl<'a> Shown<'a> {
     /// Looks at what the path shows and at the query.
     pub fn of(in_path: Option<&'a str>, query: Option<&'a str>) -> Self {
         let pairs = query.into_iter().flat_map(|query| query.split('&'));
-        let in_query = pairs.filter_map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (name == PARAMETER).then_some(value)
+        let in_query = pairs.filter_map(|pair| match pair.strip_prefix(PARAMETER)? {
+            "" => Some(""),
+            rest => rest.strip_prefix('='),
         });
         let mut tokens = in_path.into_iter().chain(in_query);
-        match (tokens.next(), tokens.next()) {
-            (None, _) => Self::Nothing,
-            (Some(token), None) => Self::Token(token),
-            (Some(_), Some(_)) => Self::Several,
-        }
+        let Some(token) = tokens.next() else { return Self::Nothing };
+        if tokens.next().is_none() { Self::Token(token) } else { Self::Several }
     }
 }
 
