@@ -49,21 +49,21 @@ pub enum NameError {
     Scheme,
 }
 
-/// A bucket's name.
+/// A bucket's name. Clones are the same one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct BucketName(String);
+pub struct BucketName(Arc<str>);
 
 impl BucketName {
     /// Reads a bucket's name.
-    pub fn new(name: impl Into<String>) -> Result<Self, NameError> {
-        let name = name.into();
+    pub fn new(name: impl AsRef<str>) -> Result<Self, NameError> {
+        let name = name.as_ref();
         let alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         let bytes = name.as_bytes();
         let ends = bytes.first().is_some_and(alphanumeric) && bytes.last().is_some_and(alphanumeric);
         let inside = bytes.iter().all(|byte| alphanumeric(byte) || b"-_.".contains(byte));
         let labels = name.split('.').all(|label| (1..=63).contains(&label.len()));
         if ends && inside && labels && (3..=222).contains(&name.len()) {
-            Ok(Self(name))
+            Ok(Self(name.into()))
         } else {
             Err(NameError::Bucket)
         }
@@ -156,8 +156,15 @@ impl ObjectPrefix {
         if rest.is_empty() {
             return Err(NameError::Empty);
         }
-        let rest = std::str::from_utf8(rest).map_err(|_| NameError::NotUtf8)?;
-        if self.0.is_empty() { ObjectName::new(rest) } else { ObjectName::new([self.0.as_str(), rest].concat()) }
+        let (prefix, mut name) = (self.0.as_bytes(), [0; MAX_OBJECT_NAME]);
+        let (start, end) = name.split_at_mut(prefix.len());
+        let Some(end) = end.get_mut(..rest.len()) else {
+            let too_long = NameError::TooLong(MAX_OBJECT_NAME);
+            return Err(std::str::from_utf8(rest).map_or(NameError::NotUtf8, |_| too_long));
+        };
+        start.copy_from_slice(prefix);
+        end.copy_from_slice(rest);
+        ObjectName::from_bytes(&name[..prefix.len() + rest.len()])
     }
 
     /// What follows the prefix in `name`; `None` if the object is not under it.
@@ -205,17 +212,21 @@ impl fmt::Display for GsUri {
     }
 }
 
-/// A Google Cloud project's id or number, as sent in `x-goog-user-project`.
+/// A Google Cloud project's id or number, as sent in `x-goog-user-project`. Clones are the same one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(try_from = "String")]
-pub struct ProjectId(String);
+pub struct ProjectId(Arc<str>);
 
 impl ProjectId {
     /// Reads a project's id.
-    pub fn new(id: impl Into<String>) -> Result<Self, NameError> {
-        let id = id.into();
+    pub fn new(id: impl AsRef<str>) -> Result<Self, NameError> {
+        let id = id.as_ref();
         let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-:.".contains(&byte);
-        if (1..=100).contains(&id.len()) && id.bytes().all(legal) { Ok(Self(id)) } else { Err(NameError::Project) }
+        if (1..=100).contains(&id.len()) && id.bytes().all(legal) {
+            Ok(Self(id.into()))
+        } else {
+            Err(NameError::Project)
+        }
     }
 
     /// The id.
@@ -288,6 +299,13 @@ mod tests {
         assert_eq!(prefix.join(b"x").map(|name| name.to_string()), Ok("data/x".to_owned()));
         assert_eq!(prefix.join(b"../x"), Err(NameError::DotSegment));
         assert_eq!(prefix.join(b""), Err(NameError::Empty));
+        assert_eq!(prefix.join(b"\xc0"), Err(NameError::NotUtf8));
+        let longest = [b'x'; MAX_OBJECT_NAME];
+        assert!(prefix.join(&longest[5..]).is_ok());
+        assert_eq!(prefix.join(&longest[4..]), Err(NameError::TooLong(MAX_OBJECT_NAME)));
+        assert_eq!(prefix.join(&[0xc0; MAX_OBJECT_NAME]), Err(NameError::NotUtf8));
+        let none = ObjectPrefix::default();
+        assert_eq!(none.join(&longest).map(|name| name.as_str().len()), Ok(MAX_OBJECT_NAME));
     }
 
     #[test]
