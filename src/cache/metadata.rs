@@ -70,9 +70,13 @@ pub struct MetadataCache {
 impl MetadataCache {
     /// An empty cache that trusts metadata for `present_for` and absence for `missing_for`.
     pub fn new(present_for: Duration, missing_for: Duration) -> Self {
+        Self::bounded(CAPACITY, present_for, missing_for)
+    }
+
+    fn bounded(capacity: u64, present_for: Duration, missing_for: Duration) -> Self {
         let entries = Cache::builder()
             .initial_capacity(PLACES)
-            .max_capacity(CAPACITY)
+            .max_capacity(capacity)
             .weigher(|key: &Key, entry: &Entry| weight(key, &entry.known))
             // TinyLFU would keep what was asked for often and is stale, and refuse what is new.
             .eviction_policy(EvictionPolicy::lru())
@@ -83,16 +87,15 @@ impl MetadataCache {
     /// What is known and still fresh at `now`.
     pub fn lookup(&self, connection: &str, object: &ObjectName, now: Instant) -> Option<Known> {
         let entry = self.entries.get(&Place(connection, object))?;
-        let keep = match entry.known {
-            Known::Present(_) => self.present_for,
-            Known::Missing => self.missing_for,
-        };
-        let fresh = now.saturating_duration_since(entry.since) < keep;
+        let fresh = now.saturating_duration_since(entry.since) < self.lifetime(&entry.known);
         fresh.then_some(entry.known)
     }
 
     /// Remembers what GCS said at `now`.
     pub fn insert(&self, connection: &Arc<str>, object: &ObjectName, known: Known, now: Instant) {
+        if self.lifetime(&known).is_zero() {
+            return self.forget(connection, object);
+        }
         let entry = Entry { known, since: now };
         self.entries.insert(Key(Arc::clone(connection), object.clone()), entry);
     }
@@ -100,6 +103,13 @@ impl MetadataCache {
     /// Forgets an object, because it turned out to be another one.
     pub fn forget(&self, connection: &str, object: &ObjectName) {
         self.entries.invalidate(&Place(connection, object));
+    }
+
+    fn lifetime(&self, known: &Known) -> Duration {
+        match known {
+            Known::Present(_) => self.present_for,
+            Known::Missing => self.missing_for,
+        }
     }
 }
 
@@ -115,6 +125,7 @@ fn weight(Key(_, object): &Key, known: &Known) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::{Generation, Metageneration, Texts, Told};
 
     #[test]
     fn freshness_is_decided_by_the_time_that_is_passed_in() {
@@ -131,5 +142,39 @@ mod tests {
         assert_eq!(cache.lookup(&other, &object, then), None, "connections share nothing");
         cache.forget(&connection, &object);
         assert_eq!(cache.lookup(&connection, &object, then), None);
+    }
+
+    #[test]
+    fn what_is_never_fresh_takes_no_room() {
+        let cache = MetadataCache::new(Duration::from_mins(1), Duration::ZERO);
+        let (connection, object): (Arc<str>, _) = ("street".into(), ObjectName::new("a").expect("legal"));
+        let now = Instant::now();
+        let texts = Texts::new(Told::default());
+        let (generation, metageneration) = (Generation(1), Metageneration(1));
+        let (last_modified, crc32c, md5) = (None, None, None);
+        let metadata = Metadata { generation, metageneration, size: 0, texts, last_modified, crc32c, md5 };
+        cache.insert(&connection, &object, Known::Present(Arc::new(metadata)), now);
+        assert!(cache.lookup(&connection, &object, now).is_some());
+        cache.insert(&connection, &object, Known::Missing, now);
+        cache.entries.run_pending_tasks();
+        assert_eq!((cache.lookup(&connection, &object, now), cache.entries.entry_count()), (None, 0));
+    }
+
+    #[test]
+    fn a_full_cache_learns_what_is_new_and_forgets_what_nobody_asks_for() {
+        const ROOM: u64 = 100;
+        let minute = Duration::from_mins(1);
+        let cache = MetadataCache::bounded(ROOM * (OVERHEAD as u64 + 4), minute, minute);
+        let (connection, now): (Arc<str>, _) = ("street".into(), Instant::now());
+        let objects: Vec<_> = (1000..2000).map(|number| ObjectName::new(number.to_string()).expect("legal")).collect();
+        let is_known = |object| cache.lookup(&connection, object, now).is_some();
+        for object in &objects {
+            cache.insert(&connection, object, Known::Missing, now);
+            assert!(is_known(object) && is_known(&objects[0]), "{object}");
+            cache.entries.run_pending_tasks();
+            assert!(cache.entries.entry_count() <= ROOM);
+        }
+        assert!(objects.iter().rev().take(50).all(is_known), "as many as there is room for");
+        assert!(!objects[1..800].iter().any(is_known));
     }
 }
