@@ -8,6 +8,7 @@ mod access;
 mod causes;
 mod format;
 mod lines;
+mod output;
 mod scan;
 mod sender;
 mod trace;
@@ -19,7 +20,9 @@ use tracing::Subscriber;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, fmt, registry};
+use tracing_subscriber::{EnvFilter, registry};
+
+use self::output::Output;
 
 pub use access::{AccessEvent, Outcome, TARGET};
 pub use causes::Causes;
@@ -91,8 +94,7 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let filter = EnvFilter::try_new(&level.0).map_err(|_| Error::Level(level.0.clone()))?;
-    let layer = fmt::layer().with_ansi(false).event_format(formatter).with_writer(writer);
-    Ok(registry().with(filter).with(layer))
+    Ok(registry().with(filter).with(Output::new(formatter, writer)))
 }
 
 impl Default for Level {

@@ -7,13 +7,9 @@ mod clock;
 mod json;
 mod text;
 
-use std::fmt;
 use std::time::SystemTime;
 
-use tracing::{Event, Subscriber};
-use tracing_subscriber::fmt::FmtContext;
-use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
-use tracing_subscriber::registry::LookupSpan;
+use tracing::Event;
 
 /// The form of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,24 +23,21 @@ pub enum Formatter {
     },
 }
 
-impl<S, N> FormatEvent<S, N> for Formatter
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+impl Formatter {
+    /// The event's line, its end included.
+    pub(super) fn line(&self, event: &Event<'_>) -> String {
         let now = SystemTime::now();
         let (level, target) = (*event.metadata().level(), event.metadata().target());
         match self {
             Self::Text => {
                 let mut fields = text::Fields::default();
                 event.record(&mut fields);
-                writeln!(writer, "{} {level:>5} {target}: {fields}", humantime::format_rfc3339_micros(now))
+                format!("{} {level:>5} {target}: {fields}\n", humantime::format_rfc3339_micros(now))
             }
             Self::Json { project } => {
                 let mut entry = json::Entry::begin(level, now, project.as_deref());
                 event.record(&mut entry);
-                writer.write_str(&entry.end(target))
+                entry.end(target)
             }
         }
     }
