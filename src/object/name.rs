@@ -256,16 +256,26 @@ fn acceptable(name: &str) -> Result<(), NameError> {
     if name.len() > MAX_OBJECT_NAME {
         return Err(NameError::TooLong(MAX_OBJECT_NAME));
     }
-    // Hardly any name has what both begin with; counting takes many bytes at once.
-    let suspects = name.bytes().filter(|byte| matches!(byte, 0..=0x1f | 0x7f | 0xc2)).count();
-    if suspects > 0 && name.chars().any(char::is_control) {
+    if !is_suspect(name.as_bytes()) {
+        return Ok(());
+    }
+    if name.chars().any(char::is_control) {
         return Err(NameError::ControlCharacter);
     }
-    let hidden = name.as_bytes().windows(2).filter(|pair| *pair == b"/.").count();
-    if (hidden > 0 || name.starts_with('.')) && name.split('/').any(|segment| segment == "." || segment == "..") {
+    if name.split('/').any(|segment| segment == "." || segment == "..") {
         return Err(NameError::DotSegment);
     }
     Ok(())
+}
+
+/// Whether a name may have a control character or a dot segment: it has the first byte of one. Hardly any name does.
+fn is_suspect(name: &[u8]) -> bool {
+    let (mut suspect, mut before) = (false, b'/');
+    for byte in name {
+        suspect |= matches!((before, byte), (_, 0..=0x1f | 0x7f | 0xc2) | (b'/', b'.'));
+        before = *byte;
+    }
+    suspect
 }
 
 #[cfg(test)]
