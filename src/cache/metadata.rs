@@ -36,7 +36,8 @@ pub enum Known {
 #[derive(Clone, Debug)]
 struct Entry {
     known: Known,
-    since: Instant,
+    /// Nanoseconds after the cache began, which take half of the room of an [`Instant`].
+    since: u64,
 }
 
 /// Connection and object.
@@ -63,6 +64,7 @@ impl Equivalent<Key> for Place<'_> {
 #[derive(Clone, Debug)]
 pub struct MetadataCache {
     entries: Cache<Key, Entry, RandomState>,
+    began: Instant,
     present_for: Duration,
     missing_for: Duration,
 }
@@ -81,14 +83,14 @@ impl MetadataCache {
             // TinyLFU would keep what was asked for often and is stale, and refuse what is new.
             .eviction_policy(EvictionPolicy::lru())
             .build_with_hasher(RandomState::new());
-        Self { entries, present_for, missing_for }
+        Self { entries, began: Instant::now(), present_for, missing_for }
     }
 
     /// What is known and still fresh at `now`.
     pub fn lookup(&self, connection: &str, object: &ObjectName, now: Instant) -> Option<Known> {
         let entry = self.entries.get(&Place(connection, object))?;
-        let fresh = now.saturating_duration_since(entry.since) < self.lifetime(&entry.known);
-        fresh.then_some(entry.known)
+        let age = Duration::from_nanos(self.nanos(now).saturating_sub(entry.since));
+        (age < self.lifetime(&entry.known)).then_some(entry.known)
     }
 
     /// Remembers what GCS said at `now`.
@@ -96,13 +98,17 @@ impl MetadataCache {
         if self.lifetime(&known).is_zero() {
             return self.forget(connection, object);
         }
-        let entry = Entry { known, since: now };
+        let entry = Entry { known, since: self.nanos(now) };
         self.entries.insert(Key(Arc::clone(connection), object.clone()), entry);
     }
 
     /// Forgets an object, because it turned out to be another one.
     pub fn forget(&self, connection: &str, object: &ObjectName) {
         self.entries.invalidate(&Place(connection, object));
+    }
+
+    fn nanos(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.began).as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn lifetime(&self, known: &Known) -> Duration {
