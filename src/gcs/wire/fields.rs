@@ -40,14 +40,21 @@ pub(in crate::gcs) struct Fields {
 #[derive(Clone, Debug)]
 pub(super) struct Line {
     pub(super) field: Field,
-    pub(super) value: Range<usize>,
     /// The next line of the same field.
     next: u8,
+    /// Heads are far shorter than 4 GiB.
+    value: Range<u32>,
 }
 
 impl Line {
     pub(super) fn new(field: Field, value: Range<usize>) -> Self {
-        Self { field, value, next: NONE }
+        let place = |at| u32::try_from(at).unwrap_or(u32::MAX);
+        Self { field, next: NONE, value: place(value.start)..place(value.end) }
+    }
+
+    /// Its value.
+    pub(super) fn value_in<'a>(&self, head: &'a [u8]) -> &'a [u8] {
+        head.get(self.value.start as usize..self.value.end as usize).unwrap_or_default()
     }
 }
 
@@ -66,7 +73,7 @@ impl Fields {
     pub(in crate::gcs) fn all(&self, field: Field) -> impl Iterator<Item = &[u8]> {
         let line = |number: u8| self.lines.get(usize::from(number));
         let lines = std::iter::successors(line(self.first[field as usize]), move |before| line(before.next));
-        lines.map(|line| self.head.get(line.value.clone()).unwrap_or_default())
+        lines.map(|line| line.value_in(&self.head))
     }
 
     /// The value of a field's first line.
