@@ -142,14 +142,15 @@ impl<'h> Fields<'h> {
 fn accepted_encoding(headers: &HeaderMap) -> AcceptedEncoding {
     let mut star = None;
     for value in headers.get_all(ACCEPT_ENCODING) {
-        for element in value.to_str().unwrap_or_default().split(',') {
-            let (coding, weight) = element.split_once(';').unwrap_or((element, ""));
-            let (coding, acceptable) = (coding.trim(), is_acceptable(weight));
-            if ["gzip", "x-gzip"].iter().any(|gzip| coding.eq_ignore_ascii_case(gzip)) {
-                return if acceptable { AcceptedEncoding::Gzip } else { AcceptedEncoding::Identity };
+        for element in value.to_str().unwrap_or_default().as_bytes().split(|byte| *byte == b',') {
+            let mut parts = element.splitn(2, |byte| *byte == b';').map(<[u8]>::trim_ascii);
+            let (coding, weight) = (parts.next().unwrap_or_default(), parts.next());
+            let acceptable = || weight.is_none_or(is_acceptable);
+            if coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip") {
+                return if acceptable() { AcceptedEncoding::Gzip } else { AcceptedEncoding::Identity };
             }
-            if coding == "*" {
-                star = Some(acceptable);
+            if coding == b"*" {
+                star = Some(acceptable());
             }
         }
     }
@@ -157,8 +158,9 @@ fn accepted_encoding(headers: &HeaderMap) -> AcceptedEncoding {
 }
 
 /// Whether a weight such as `q=0.5` is above 0; none at all is 1, an unreadable one is 0.
-fn is_acceptable(parameter: &str) -> bool {
-    let Some((name, weight)) = parameter.split_once('=') else { return parameter.trim().is_empty() };
+fn is_acceptable(parameter: &[u8]) -> bool {
+    let parameter = std::str::from_utf8(parameter).unwrap_or_default();
+    let Some((name, weight)) = parameter.split_once('=') else { return parameter.is_empty() };
     name.trim().eq_ignore_ascii_case("q") && weight.trim().parse::<f32>().is_ok_and(|weight| weight > 0.0)
 }
 
@@ -186,6 +188,10 @@ mod tests {
             ("identity", AcceptedEncoding::Identity),
             ("identity;q=1, *;q=0", AcceptedEncoding::Identity),
             ("gzipped", AcceptedEncoding::Identity),
+            ("br, x-GZIP ;\tQ = 0.1", AcceptedEncoding::Gzip),
+            ("gzip;", AcceptedEncoding::Gzip),
+            ("gzip;level=9", AcceptedEncoding::Identity),
+            ("gzip;q=0.5;level=9", AcceptedEncoding::Identity),
             ("", AcceptedEncoding::Identity),
         ] {
             assert_eq!(fetch(&[("accept-encoding", value)]).map(|fetch| fetch.encoding), Ok(expected), "{value}");
