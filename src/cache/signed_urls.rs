@@ -10,10 +10,12 @@ mod key;
 mod recent;
 
 use std::fmt;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ahash::RandomState;
+use futures_util::future::Either;
 use http::{HeaderValue, Method};
 use moka::future::Cache;
 
@@ -148,30 +150,47 @@ impl SignedUrls {
     }
 
     /// The URL of the window that `now` is in; however many wait for it, it is signed once.
-    pub async fn url(
-        &self,
-        signer: &Signer,
-        request: UrlRequest<'_>,
+    pub fn url<'a>(
+        &'a self,
+        signer: &'a Signer,
+        request: UrlRequest<'a>,
         now: SystemTime,
-    ) -> Result<SignedUrl, gcs::Error> {
-        let window = SigningWindow::new(request.expires, signer.longest_life()).map_err(refused)?;
-        let (account, fingerprint) = (&signer.email().await?, signer.fingerprint());
-        let wanted = Wanted { request, account, fingerprint, signed_at: window.at(now), life: window.life() };
-        let place = self.0.places.hash_one(wanted);
-        if let Some(known) = self.0.find(place, &wanted) {
-            return Ok(known);
+    ) -> impl Future<Output = Result<SignedUrl, gcs::Error>> + 'a {
+        let wanted = signer.known_email().and_then(|account| wanted((signer, account), request, now).ok());
+        match wanted.and_then(|wanted| self.0.find(self.0.place(&wanted), &wanted)) {
+            Some(known) => Either::Left(ready(Ok(known))),
+            // Rare, and large enough to weigh on every request.
+            None => Either::Right(Box::pin(self.0.sign(signer, request, now))),
         }
-        // Rare, and large enough to weigh on every request.
-        Box::pin(self.0.sign(signer, place, wanted)).await
     }
 }
 
+fn wanted<'a>(
+    (signer, account): (&Signer, &'a Arc<str>),
+    request: UrlRequest<'a>,
+    now: SystemTime,
+) -> Result<Wanted<'a>, WindowError> {
+    let window = SigningWindow::new(request.expires, signer.longest_life())?;
+    let fingerprint = signer.fingerprint();
+    Ok(Wanted { request, account, fingerprint, signed_at: window.at(now), life: window.life() })
+}
+
 impl Inner {
+    fn place(&self, wanted: &Wanted<'_>) -> u64 {
+        self.places.hash_one(wanted)
+    }
+
     fn find(&self, place: u64, wanted: &Wanted<'_>) -> Option<SignedUrl> {
         self.known.find(place, |known| known.key.answers(wanted).then(|| known.url.clone()))
     }
 
-    async fn sign(&self, signer: &Signer, place: u64, wanted: Wanted<'_>) -> Result<SignedUrl, gcs::Error> {
+    async fn sign(&self, signer: &Signer, request: UrlRequest<'_>, now: SystemTime) -> Result<SignedUrl, gcs::Error> {
+        let account = signer.email().await?;
+        let wanted = wanted((signer, &account), request, now).map_err(refused)?;
+        let place = self.place(&wanted);
+        if let Some(known) = self.find(place, &wanted) {
+            return Ok(known);
+        }
         let key = wanted.to_key();
         let draft = key.sign.draft(&key.account, key.signed_at).map_err(refused)?;
         let signing = async {

@@ -81,6 +81,15 @@ impl Signer {
         self.account().await.map_err(|error| gcs::Error::Signature(Box::new(error)))
     }
 
+    /// The same, where nobody needs to be asked.
+    pub(crate) fn known_email(&self) -> Option<&Arc<str>> {
+        match (&self.way, &self.loaded.source.kind) {
+            (Way::Key { email, .. } | Way::Named(email), _) => Some(email),
+            (_, Kind::Impersonated(account)) => Some(&account.email),
+            _ => None,
+        }
+    }
+
     /// How long a URL may live that is signed this way.
     pub fn longest_life(&self) -> Duration {
         match self.way {
@@ -111,10 +120,9 @@ impl Signer {
     }
 
     async fn account(&self) -> Result<Arc<str>, Error> {
-        match (&self.way, &self.loaded.source.kind) {
-            (Way::Key { email, .. } | Way::Named(email), _) => Ok(email.clone()),
-            (_, Kind::Impersonated(account)) => Ok(account.email.clone()),
-            (_, Kind::MetadataServer(server)) => Box::pin(server.email(&self.inner.control)).await,
+        match (self.known_email(), &self.loaded.source.kind) {
+            (Some(email), _) => Ok(email.clone()),
+            (None, Kind::MetadataServer(server)) => Box::pin(server.email(&self.inner.control)).await,
             _ => Err(Error::Config("this credential has no account to sign as; set sign_as".to_owned())),
         }
     }
