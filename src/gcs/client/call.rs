@@ -14,7 +14,9 @@ use crate::gcs::wire::{RequestHead, RequestLine};
 use crate::gcs::{Credential, Endpoint, Error, Token};
 use crate::object::{BucketName, ByteRange, Generation, ObjectName, ProjectId};
 
-const AGENT: &str = concat!("gsgate/", env!("CARGO_PKG_VERSION"));
+const AGENT: &str = concat!("user-agent: gsgate/", env!("CARGO_PKG_VERSION"), "\r\n");
+/// Without this GCS would decompress gzip-stored objects, drop the length and ignore the range.
+const AS_STORED: &str = "accept-encoding: gzip\r\n";
 const USER_PROJECT: &str = "x-goog-user-project";
 /// No URL is longer.
 const LONGEST_TARGET: usize = 65_534;
@@ -60,7 +62,7 @@ impl Call {
             None => line,
         };
         let mut head = line.to(endpoint.authority());
-        head.add("user-agent", AGENT);
+        head.add_line(AGENT);
         if let Some(project) = project {
             head.add(USER_PROJECT, project);
         }
@@ -116,8 +118,7 @@ impl Call {
             None => line,
         };
         let mut call = Self { generation, ..Self::new("read", endpoint, line, target.project.as_ref()) };
-        // Without this GCS would decompress gzip-stored objects, drop the length and ignore the range.
-        call.head.add("accept-encoding", "gzip");
+        call.head.add_line(AS_STORED);
         if let Some(range) = range {
             call.head.add("range", range);
         }
@@ -153,7 +154,7 @@ impl Call {
     /// The first byte of what a signed URL leads to.
     pub(super) fn signed(endpoint: &Endpoint, url: &PathAndQuery) -> Self {
         let mut call = Self::new("signed-url", endpoint, RequestLine::new(Method::GET).with(url), None);
-        call.head.add("accept-encoding", "gzip");
+        call.head.add_line(AS_STORED);
         call.head.add("range", "bytes=0-0");
         call
     }
@@ -228,7 +229,7 @@ mod tests {
         let call = Call::media(&Endpoint::default(), &target, range, Some(Generation(7)));
         let other = ProjectId::new("other").expect("a legal project");
         let fields = format!(
-            "host: storage.googleapis.com\r\nuser-agent: {AGENT}\r\nx-goog-user-project: payer-1\r\n\
+            "host: storage.googleapis.com\r\n{AGENT}x-goog-user-project: payer-1\r\n\
              accept-encoding: gzip\r\nrange: bytes=5-\r\n"
         );
         let target = "/storage/v1/b/my-bucket/o/x?alt=media&generation=7&userProject=payer-1";

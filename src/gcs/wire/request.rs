@@ -83,6 +83,11 @@ impl RequestHead {
         &self.method
     }
 
+    /// Adds a whole line that we wrote ourselves, with its end.
+    pub(in crate::gcs) fn add_line(&mut self, line: &'static str) {
+        self.bytes.extend_from_slice(line.as_bytes());
+    }
+
     /// Adds a field that has a word for a value.
     pub(in crate::gcs) fn add(&mut self, name: &'static str, value: impl Word) {
         self.begin(name);
