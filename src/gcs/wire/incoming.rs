@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::buffers::LARGE;
+use super::buffers::WIDE;
 use super::chunked::Chunks;
 use super::connection::Connection;
 use super::head::Framing;
@@ -45,8 +45,8 @@ impl Incoming {
         loop {
             let Some(connection) = &mut self.connection else { return Poll::Ready(Ok(None)) };
             let wanted = match &self.ends {
-                Ends::After(left) => usize::try_from(*left).unwrap_or(LARGE),
-                Ends::WithChunks(_) | Ends::WithConnection => LARGE,
+                Ends::After(left) => usize::try_from(*left).unwrap_or(WIDE),
+                Ends::WithChunks(_) | Ends::WithConnection => WIDE,
             };
             let Some(piece) = ready!(connection.poll_body(cx, wanted))? else {
                 let whole = matches!(self.ends, Ends::WithConnection);

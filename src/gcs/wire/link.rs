@@ -12,7 +12,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
-use super::buffers::Buffers;
+use super::buffers::{Buffers, Wide};
 use super::records::{Records, Step};
 
 /// A connection's two directions.
@@ -22,18 +22,19 @@ pub(super) struct Link {
     /// What was read and not passed on: of TLS the part of a record that came.
     buffer: BytesMut,
     buffers: Buffers,
+    wide: Option<Wide>,
     records: Option<Box<Records>>,
 }
 
 impl Link {
     /// Plain text.
     pub(super) fn plain(stream: TcpStream, buffers: Buffers) -> Self {
-        Self { stream, buffer: BytesMut::new(), buffers, records: None }
+        Self { stream, buffer: BytesMut::new(), buffers, wide: None, records: None }
     }
 
     /// TLS, whose handshake is done; `buffer` is what came behind it.
     pub(super) fn secure(stream: TcpStream, buffers: Buffers, (records, buffer): (Records, BytesMut)) -> Self {
-        Self { stream, buffer, buffers, records: Some(Box::new(records)) }
+        Self { stream, buffer, buffers, wide: None, records: Some(Box::new(records)) }
     }
 
     /// The next bytes of the stream, in one piece; `None` at its end. `wanted` is how many would be of use.
@@ -94,14 +95,15 @@ impl Link {
 
     /// Gives the buffer back unless there is something in it.
     pub(super) fn rest(&mut self) {
+        let wide = self.wide.take().is_some();
         if self.buffer.is_empty() {
-            self.buffers.keep(std::mem::take(&mut self.buffer));
+            self.buffers.keep(std::mem::take(&mut self.buffer), wide);
         }
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
         ready!(self.stream.poll_read_ready(cx))?;
-        self.buffers.make_room(&mut self.buffer, wanted);
+        self.buffers.make_room(&mut self.buffer, wanted, &mut self.wide);
         poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.buffer)
     }
 }
