@@ -52,7 +52,9 @@ impl Told<&[u8]> {
     /// Whether many objects may have these: a disposition with a parameter names the file of one.
     fn may_be_common(self) -> bool {
         let length: usize = self.into_all().into_iter().map(<[u8]>::len).sum();
-        length <= LONGEST && !self.content_disposition.contains(&b'=')
+        // What is not UTF-8 is not kept as it came, and would never be found again.
+        let is_readable = self.into_all().into_iter().all(|text| std::str::from_utf8(text).is_ok());
+        length <= LONGEST && is_readable && !self.content_disposition.contains(&b'=')
     }
 }
 
@@ -234,7 +236,8 @@ mod tests {
     fn what_one_object_alone_has_is_not_shared() {
         let common = CommonTexts::default();
         let long = "x".repeat(LONGEST);
-        for told in [told("image/png", "inline; filename=a.png"), told(&long, "y")] {
+        let unreadable = Told { content_language: &b"a\xff"[..], ..Told::default() };
+        for told in [told("image/png", "inline; filename=a.png"), told(&long, "y"), unreadable] {
             let (one, other) = (common.share(told), common.share(told));
             assert!(!Arc::ptr_eq(&one.0, &other.0) && one == other);
             assert!(one.weight() > told.content_type.len() + told.content_disposition.len());

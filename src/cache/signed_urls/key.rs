@@ -127,7 +127,15 @@ mod tests {
             let key = question.to_key();
             assert!(key.answers(&question), "{question:?}");
             assert_eq!(key.answers(&wanted), key == wanted.to_key(), "{question:?}");
-            assert_eq!(hash.hash_one(question), hash.hash_one(question));
+            let UrlRequest { connection, bucket, object, .. } = question.request;
+            // The same in other places of memory.
+            let (connection, account) = (Arc::from(&**connection), Arc::from(&**question.account));
+            let (bucket, object) =
+                (BucketName::new(bucket.as_str()).unwrap(), ObjectName::new(object.as_str()).unwrap());
+            let request = UrlRequest { connection: &connection, bucket: &bucket, object: &object, ..question.request };
+            let again = Wanted { request, account: &account, ..question };
+            assert!(key.answers(&again));
+            assert_eq!(hash.hash_one(question), hash.hash_one(again));
         }
         assert!(others.iter().all(|other| !wanted.to_key().answers(other)));
     }

@@ -59,28 +59,33 @@ impl Default for Buffers {
 impl Buffers {
     /// Makes room in `buffer` for `wanted` bytes, or as many as a read may have; `wide` is what lets this stream have more.
     pub(super) fn make_room(&self, buffer: &mut BytesMut, wanted: usize, wide: &mut Option<Wide>) {
+        if buffer.capacity() - buffer.len() >= LEAST {
+            return;
+        }
         let was = wide.is_some();
         if wanted > LARGE && !was {
             *wide = Arc::clone(&self.wide).try_acquire_owned().ok();
         }
-        // With what is in it a buffer is no larger, so that each fits whoever has it next.
         let most = if wide.is_some() { WIDE } else { LARGE };
         let wanted = wanted.min(most.saturating_sub(buffer.len())).max(LEAST);
-        let room = buffer.capacity() - buffer.len();
-        if room >= LEAST.min(wanted) || buffer.try_reclaim(wanted) {
+        if buffer.try_reclaim(wanted) {
             return;
         }
-        let mut fresh = self.lend(wanted + buffer.len(), wide.is_some());
+        // Those for wide reads are all alike, so that each fits whoever has it next.
+        let whole = if wide.is_some() { WIDE } else { wanted + buffer.len() };
+        let mut fresh = self.lend(whole, wide.is_some());
         fresh.extend_from_slice(buffer);
         self.keep(std::mem::replace(buffer, fresh), was);
     }
 
     fn lend(&self, wanted: usize, wide: bool) -> BytesMut {
-        let mut kept = self.kept();
-        let (kept, _) = kept.of(wide);
-        // The newest is in the processor's cache, the oldest is the likeliest to be free.
-        let newest = kept.pop_back_if(|kept| kept.try_reclaim(wanted));
-        let lent = newest.or_else(|| kept.pop_front().and_then(|mut kept| kept.try_reclaim(wanted).then_some(kept)));
+        let lent = {
+            let mut all = self.kept();
+            let (kept, _) = all.of(wide);
+            // The newest is in the processor's cache, the oldest is the likeliest to be free.
+            let newest = kept.pop_back_if(|kept| kept.try_reclaim(wanted));
+            newest.or_else(|| kept.pop_front().and_then(|mut kept| kept.try_reclaim(wanted).then_some(kept)))
+        };
         lent.unwrap_or_else(|| BytesMut::with_capacity(wanted))
     }
 
@@ -136,6 +141,23 @@ mod tests {
         buffers.make_room(&mut buffer, LARGE, &mut None);
         assert_eq!(buffer, "half a record");
         assert!((LARGE..WIDE).contains(&buffer.capacity()));
+    }
+
+    #[test]
+    fn a_buffer_with_room_is_used_up_before_a_stream_reads_wide() {
+        let buffers = Buffers::default();
+        let (mut buffer, mut wide) = (BytesMut::new(), None);
+        buffers.make_room(&mut buffer, SMALL, &mut wide);
+        let place = buffer.as_ptr();
+        buffers.make_room(&mut buffer, usize::MAX, &mut wide);
+        assert!(wide.is_none());
+        assert_eq!(buffer.as_ptr(), place);
+        buffer.resize(buffer.capacity(), 0);
+        let piece = buffer.split().freeze();
+        buffers.make_room(&mut buffer, usize::MAX, &mut wide);
+        assert!(wide.is_some());
+        assert_eq!(buffer.capacity(), WIDE);
+        drop(piece);
     }
 
     #[test]
