@@ -13,6 +13,7 @@ pub mod token;
 pub mod watch;
 
 mod activity;
+mod alarm;
 mod body;
 mod config;
 mod connection;

@@ -2,7 +2,9 @@
 //!
 //! hyper knows no idle time, no write stall and no difference between waiting for a head and resting between two.
 //! This file decides all three from what passes by: bytes read and written, requests begun, pieces of body handed over.
-//! It does no I/O and reads no clock; `now` is an argument of every decision.
+//! It does no I/O and reads no clock: what passes by leaves marks, which get their time from whoever polls the connection,
+//! or a stream of it, and then reads the clock once ([`Activity::settle`], [`Activity::deadline`]). Until a poll has ended
+//! nobody could act on the time of what happened in it.
 //! A request is "ours" while the client waits for us, and "theirs" from a piece of body handed over until the next is asked for.
 //! Every request has its own account, so that no stream of HTTP/2 lives on what happens on another.
 
@@ -22,10 +24,13 @@ pub(super) struct Activity(Arc<Mutex<State>>);
 /// One request from its head to the end of its answer; dropping it ends it.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    progress: Progress,
+    activity: Activity,
+    id: u64,
+    /// Of its connection, when it began.
+    stage: Stage,
 }
 
-/// The account of one request; it may outlive the request, and then does nothing.
+/// The account of one stream of HTTP/2; it may outlive the request, and then does nothing.
 #[derive(Clone, Debug)]
 pub(super) struct Progress {
     activity: Activity,
@@ -33,10 +38,19 @@ pub(super) struct Progress {
 }
 
 /// Whose turn it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 enum Turn {
     Ours,
-    Theirs,
+    /// The client's, with its last sign of life.
+    Theirs(Mark),
+}
+
+/// When something happened.
+#[derive(Clone, Copy, Debug)]
+enum Mark {
+    /// In the poll that is under way.
+    New,
+    At(Instant),
 }
 
 /// Why a connection, or a part of it, has to end.
@@ -57,15 +71,17 @@ pub(super) enum Overdue {
 pub(super) struct Deadline {
     pub(super) at: Instant,
     pub(super) overdue: Option<Overdue>,
+    /// Since when nothing at all is under way between two requests of HTTP/1, in neither direction.
+    pub(super) rests_since: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct State {
     opened: Instant,
     /// The last sign of life that counts.
-    since: Instant,
+    since: Mark,
     /// When a head began that is not whole yet, be it behind a request that is in flight; not on HTTP/2.
-    reading: Option<Instant>,
+    reading: Option<Mark>,
     /// The last bytes that came: a head ends with an empty line.
     tail: [u8; 3],
     stage: Stage,
@@ -79,8 +95,6 @@ struct State {
 struct Flight {
     id: u64,
     turn: Turn,
-    /// The last sign of life.
-    since: Instant,
     /// Whether the bytes that come may be content, which has no shape.
     content: bool,
     /// Ends this request alone; HTTP/1 has only one, which ends with its connection.
@@ -105,7 +119,7 @@ impl Activity {
     pub(super) fn new(now: Instant) -> Self {
         let state = State {
             opened: now,
-            since: now,
+            since: Mark::At(now),
             reading: None,
             tail: [0; 3],
             stage: Stage::Fresh,
@@ -117,27 +131,27 @@ impl Activity {
     }
 
     /// A whole head came; `content` says whether more belongs to it.
-    pub(super) fn begin(&self, multiplexed: bool, content: bool, now: Instant) -> Exchange {
-        let id = self.change(|state| state.begin(multiplexed, content, now));
-        Exchange { progress: Progress { activity: self.clone(), id } }
+    pub(super) fn begin(&self, multiplexed: bool, content: bool) -> Exchange {
+        let (id, stage) = self.change(|state| (state.begin(multiplexed, content), state.stage));
+        Exchange { activity: self.clone(), id, stage }
     }
 
-    pub(super) fn read(&self, bytes: &[u8], now: Instant) {
-        self.change(|state| state.read(bytes, now));
+    pub(super) fn read(&self, bytes: &[u8]) {
+        self.change(|state| state.read(bytes));
     }
 
-    pub(super) fn wrote(&self, now: Instant) {
+    pub(super) fn wrote(&self) {
         self.change(|state| {
             if matches!(state.stage, Stage::Single | Stage::Burdened | Stage::Tunnel) {
-                state.since = now;
+                state.since = Mark::New;
             }
         });
     }
 
     /// From now on the bytes are not HTTP's.
-    pub(super) fn tunnels(&self, now: Instant) {
+    pub(super) fn tunnels(&self) {
         self.change(|state| {
-            (state.stage, state.since, state.reading) = (Stage::Tunnel, now, None);
+            (state.stage, state.since, state.reading) = (Stage::Tunnel, Mark::New, None);
             state.in_flight.clear();
         });
     }
@@ -146,17 +160,21 @@ impl Activity {
         self.change(|state| state.output = output);
     }
 
-    /// Since when nothing at all is under way between two requests of HTTP/1, in neither direction.
-    pub(super) fn rests_since(&self) -> Option<Instant> {
+    /// What has happened since the last time happened by now.
+    pub(super) fn settle(&self, now: Instant) {
+        self.change(|state| state.settle(now));
+    }
+
+    /// Whether HTTP/1 waits for us alone. Then nothing has a limit before the connection is polled again, and no time of
+    /// what is marked will count: the end of an answer is a later mark.
+    pub(super) fn owes_answer(&self) -> bool {
         self.change(|state| {
-            let rests = state.stage == Stage::Single
-                && state.output == Output::Flows
-                && state.in_flight.is_empty()
-                && state.reading.is_none();
-            rests.then_some(state.since)
+            let ours = state.in_flight.iter().all(|flight| matches!(flight.turn, Turn::Ours));
+            ours && !state.in_flight.is_empty() && state.stage != Stage::Multiplexed
         })
     }
 
+    /// What is due, once what has happened is settled.
     pub(super) fn deadline(&self, limits: &Limits, now: Instant) -> Deadline {
         self.change(|state| state.deadline(limits, now))
     }
@@ -173,16 +191,28 @@ impl Activity {
 
     /// Ends the streams that are overdue, and says how many.
     pub(super) fn cut_streams(&self, limits: &Limits, now: Instant) -> usize {
-        let stalled = |flight: &Flight| flight.turn == Turn::Theirs && flight.since + limits.stall_timeout <= now;
+        let stalled = |flight: &Flight| match flight.turn {
+            Turn::Ours => false,
+            Turn::Theirs(since) => since.time(now) + limits.stall_timeout <= now,
+        };
         let cut = self.change(|state| {
             let cut: Vec<Flight> = state.in_flight.extract_if(.., |flight| stalled(flight)).collect();
-            state.since = now;
+            state.since = Mark::At(now);
             cut
         });
         for token in cut.iter().filter_map(|flight| flight.cut.as_ref()) {
             token.cancel();
         }
         cut.len()
+    }
+
+    /// Whose turn it is with one request, if it has not ended.
+    fn turns(&self, id: u64, turn: impl FnOnce(Turn) -> Turn) {
+        self.change(|state| {
+            if let Some(flight) = state.in_flight.iter_mut().find(|flight| flight.id == id) {
+                flight.turn = turn(flight.turn);
+            }
+        });
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
@@ -193,44 +223,56 @@ impl Activity {
 
 impl Exchange {
     /// A piece of body was handed over: the client has to take it.
-    pub(super) fn handed(&self, now: Instant) {
-        self.progress.change(|flight| (flight.turn, flight.since) = (Turn::Theirs, now));
+    pub(super) fn handed(&self) {
+        self.activity.turns(self.id, |_| Turn::Theirs(Mark::New));
     }
 
     /// The client would take more, and we have nothing.
-    pub(super) fn waiting(&self, now: Instant) {
-        self.progress.change(|flight| (flight.turn, flight.since) = (Turn::Ours, now));
+    pub(super) fn waiting(&self) {
+        self.activity.turns(self.id, |_| Turn::Ours);
     }
 
-    pub(super) fn progress(&self) -> Progress {
-        self.progress.clone()
+    /// Its own account, where what the connection's socket takes says nothing of it.
+    pub(super) fn progress(&self) -> Option<Progress> {
+        let multiplexed = self.stage == Stage::Multiplexed;
+        multiplexed.then(|| Progress { activity: self.activity.clone(), id: self.id })
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let Progress { activity, id } = &self.progress;
-        let now = Instant::now();
-        activity.change(|state| {
-            state.since = now;
-            state.in_flight.retain(|flight| flight.id != *id);
+        self.activity.change(|state| {
+            state.since = Mark::New;
+            state.in_flight.retain(|flight| flight.id != self.id);
         });
     }
 }
 
 impl Progress {
     /// Some bytes of a piece of body are on their way, so the client has room for them.
-    pub(super) fn took(&self, now: Instant) {
-        self.change(|flight| flight.since = now);
+    pub(super) fn took(&self) {
+        self.activity.turns(self.id, |turn| match turn {
+            Turn::Ours => Turn::Ours,
+            Turn::Theirs(_) => Turn::Theirs(Mark::New),
+        });
+    }
+}
+
+impl Mark {
+    fn settle(&mut self, now: Instant) {
+        *self = Self::At(self.time(now));
     }
 
-    fn change(&self, change: impl FnOnce(&mut Flight)) {
-        self.activity.change(|state| state.in_flight.iter_mut().find(|flight| flight.id == self.id).map(change));
+    fn time(self, now: Instant) -> Instant {
+        match self {
+            Self::New => now,
+            Self::At(then) => then,
+        }
     }
 }
 
 impl State {
-    fn begin(&mut self, multiplexed: bool, content: bool, now: Instant) -> u64 {
+    fn begin(&mut self, multiplexed: bool, content: bool) -> u64 {
         self.stage = match (multiplexed, content) {
             (true, _) => Stage::Multiplexed,
             (false, true) => Stage::Burdened,
@@ -239,18 +281,18 @@ impl State {
         if multiplexed || content {
             self.reading = None;
         }
-        self.since = now;
+        self.since = Mark::New;
         self.begun += 1;
         let (id, cut) = (self.begun, multiplexed.then(CancellationToken::new));
         // Kept for the next request, of which HTTP/1 has one at a time.
         self.in_flight.reserve_exact(1);
-        self.in_flight.push(Flight { id, turn: Turn::Ours, since: now, content, cut });
+        self.in_flight.push(Flight { id, turn: Turn::Ours, content, cut });
         id
     }
 
-    fn read(&mut self, bytes: &[u8], now: Instant) {
+    fn read(&mut self, bytes: &[u8]) {
         if self.stage == Stage::Tunnel {
-            self.since = now;
+            self.since = Mark::New;
             return;
         }
         if self.stage == Stage::Multiplexed || self.in_flight.iter().any(|flight| flight.content) {
@@ -263,137 +305,53 @@ impl State {
         if matches!(self.tail, [_, b'\n', b'\n'] | [b'\n', b'\r', b'\n']) {
             self.reading = None;
         } else {
-            self.reading.get_or_insert(now);
+            self.reading.get_or_insert(Mark::New);
         }
     }
 
-    fn deadline(&self, limits: &Limits, now: Instant) -> Deadline {
-        let due = |from: Instant, after: Duration, overdue| Deadline { at: from + after, overdue: Some(overdue) };
+    fn settle(&mut self, now: Instant) {
+        self.since.settle(now);
+        if let Some(began) = &mut self.reading {
+            began.settle(now);
+        }
+        for flight in &mut self.in_flight {
+            if let Turn::Theirs(since) = &mut flight.turn {
+                since.settle(now);
+            }
+        }
+    }
+
+    fn deadline(&mut self, limits: &Limits, now: Instant) -> Deadline {
+        self.settle(now);
+        let since = self.since.time(now);
+        let due = |from: Instant, after: Duration, overdue| Deadline {
+            at: from + after,
+            overdue: Some(overdue),
+            rests_since: None,
+        };
         if !self.in_flight.is_empty() {
-            let theirs = self.in_flight.iter().filter(|flight| flight.turn == Turn::Theirs);
-            return match (theirs.map(|flight| flight.since).min(), self.stage) {
+            let theirs = self.in_flight.iter().filter_map(|flight| match flight.turn {
+                Turn::Ours => None,
+                Turn::Theirs(since) => Some(since.time(now)),
+            });
+            return match (theirs.min(), self.stage) {
                 // Looking again at this distance is exact: a stall that begins later ends later.
-                (None, _) => Deadline { at: now + limits.stall_timeout, overdue: None },
-                (Some(since), Stage::Multiplexed) => due(since, limits.stall_timeout, Overdue::StalledStream),
-                (Some(since), _) => due(since.max(self.since), limits.stall_timeout, Overdue::Stalled),
+                (None, _) => Deadline { at: now + limits.stall_timeout, overdue: None, rests_since: None },
+                (Some(theirs), Stage::Multiplexed) => due(theirs, limits.stall_timeout, Overdue::StalledStream),
+                (Some(theirs), _) => due(theirs.max(since), limits.stall_timeout, Overdue::Stalled),
             };
         }
         match (self.stage, self.reading) {
             (Stage::Fresh, _) => due(self.opened, limits.header_timeout, Overdue::Header),
             // What came behind a request could not be read on before the answer was out.
-            (_, Some(began)) => due(began.max(self.since), limits.header_timeout, Overdue::Header),
-            (_, None) => due(self.since, limits.idle_timeout, Overdue::Idle),
+            (_, Some(began)) => due(began.time(now).max(since), limits.header_timeout, Overdue::Header),
+            (stage, None) => {
+                let rests = stage == Stage::Single && self.output == Output::Flows;
+                Deadline { rests_since: rests.then_some(since), ..due(since, limits.idle_timeout, Overdue::Idle) }
+            }
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn limits() -> Limits {
-        let seconds = Duration::from_secs;
-        Limits {
-            max_connections: 1,
-            header_timeout: seconds(10),
-            idle_timeout: seconds(75),
-            stall_timeout: seconds(60),
-        }
-    }
-
-    fn overdue(activity: &Activity, start: Instant, after: u64) -> (Option<Overdue>, u64) {
-        let deadline = activity.deadline(&limits(), start + Duration::from_secs(after));
-        (deadline.overdue, (deadline.at - start).as_secs())
-    }
-
-    #[test]
-    fn a_fresh_connection_has_the_header_timeout_whatever_trickles_in() {
-        let start = Instant::now();
-        let activity = Activity::new(start);
-        activity.read(b"G", start + Duration::from_secs(9));
-        activity.wrote(start + Duration::from_secs(9));
-        assert_eq!(overdue(&activity, start, 9), (Some(Overdue::Header), 10));
-        assert!(activity.expects_request());
-    }
-
-    #[test]
-    fn a_client_is_stalled_only_while_it_is_its_turn() {
-        let start = Instant::now();
-        let activity = Activity::new(start);
-        let exchange = activity.begin(false, false, start);
-        assert_eq!(overdue(&activity, start, 100), (None, 160), "we owe the answer");
-        exchange.handed(start + Duration::from_secs(100));
-        assert_eq!(overdue(&activity, start, 101), (Some(Overdue::Stalled), 160));
-        activity.wrote(start + Duration::from_mins(2));
-        assert_eq!(overdue(&activity, start, 121), (Some(Overdue::Stalled), 180), "it takes bytes");
-        exchange.waiting(start + Duration::from_secs(130));
-        assert_eq!(overdue(&activity, start, 131), (None, 191));
-    }
-
-    #[test]
-    fn pings_on_a_multiplexed_connection_are_no_progress() {
-        let start = Instant::now();
-        let activity = Activity::new(start);
-        let exchange = activity.begin(true, false, start);
-        exchange.handed(start);
-        activity.wrote(start + Duration::from_secs(50));
-        assert_eq!(overdue(&activity, start, 51), (Some(Overdue::StalledStream), 60));
-        drop(exchange);
-        activity.read(b"ping", start + Duration::from_secs(5));
-        assert_eq!(overdue(&activity, start, 51), (Some(Overdue::Idle), 75));
-        assert!(!activity.expects_request());
-    }
-
-    #[test]
-    fn a_stream_is_overdue_by_its_own_account() {
-        let start = Instant::now();
-        let second = |after| start + Duration::from_secs(after);
-        let activity = Activity::new(start);
-        let streams: Vec<_> = (0..3).map(|_| activity.begin(true, false, start)).collect();
-        let cut = activity.newest_cut().expect("three are in flight");
-        streams[0].handed(start);
-        streams[2].handed(start);
-        drop(activity.begin(true, false, second(40)));
-        streams[0].progress().took(second(50));
-        assert_eq!(overdue(&activity, start, 50), (Some(Overdue::StalledStream), 60));
-        assert_eq!((activity.cut_streams(&limits(), second(59)), cut.is_cancelled()), (0, false));
-        assert_eq!((activity.cut_streams(&limits(), second(60)), cut.is_cancelled()), (1, true));
-        assert_eq!(overdue(&activity, start, 60), (Some(Overdue::StalledStream), 110), "the slow reader goes on");
-        streams[2].handed(second(70));
-        streams[0].waiting(second(70));
-        assert_eq!(overdue(&activity, start, 70), (None, 130), "we owe the rest, and what is cut stays cut");
-    }
-
-    #[test]
-    fn between_two_requests_the_idle_timeout_counts_until_a_byte_comes() {
-        let start = Instant::now();
-        let activity = Activity::new(start);
-        drop(activity.begin(false, false, start));
-        assert_eq!(overdue(&activity, start, 1), (Some(Overdue::Idle), 75));
-        assert!(!activity.expects_request());
-        activity.read(b"GET / HTTP/1.1\r\n", start + Duration::from_secs(20));
-        activity.read(b"Host: a\r\n", start + Duration::from_secs(29));
-        assert_eq!(overdue(&activity, start, 29), (Some(Overdue::Header), 30));
-        assert!(activity.expects_request());
-    }
-
-    #[test]
-    fn what_comes_behind_a_request_in_flight_is_a_head_unless_it_is_whole_or_content() {
-        for (behind, content, expected) in [
-            ("GET / HTTP/1.1\r\n", false, Overdue::Header),
-            ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", false, Overdue::Idle),
-            ("GET / HTTP/1.1\nHost: a\n\n", false, Overdue::Idle),
-            ("content", true, Overdue::Idle),
-        ] {
-            let start = Instant::now();
-            let activity = Activity::new(start);
-            activity.read(b"GET / HTTP/1.1\r\nHost: a\r\n\r", start);
-            activity.read(b"\n", start);
-            let exchange = activity.begin(false, content, start);
-            activity.read(behind.as_bytes(), start);
-            drop(exchange);
-            assert_eq!(overdue(&activity, start, 0).0, Some(expected), "{behind:?}");
-            assert_eq!(activity.expects_request(), expected == Overdue::Header, "{behind:?}");
-        }
-    }
-}
+mod tests;

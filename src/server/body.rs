@@ -8,7 +8,6 @@ use std::task::{Context, Poll};
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
-use tokio::time::Instant;
 
 use crate::server::activity::{Exchange, Progress};
 
@@ -31,7 +30,7 @@ enum Content<B> {
 /// A piece of body that notes when a part of it goes out: HTTP/2 keeps it until the client opens its window.
 pub(super) struct Piece {
     bytes: Bytes,
-    progress: Progress,
+    progress: Option<Progress>,
 }
 
 impl Buf for Piece {
@@ -45,8 +44,8 @@ impl Buf for Piece {
 
     fn advance(&mut self, count: usize) {
         self.bytes.advance(count);
-        if count > 0 {
-            self.progress.took(Instant::now());
+        if let Some(progress) = self.progress.as_ref().filter(|_| count > 0) {
+            progress.took();
         }
     }
 }
@@ -80,9 +79,9 @@ where
             Content::Withheld => Poll::Ready(None),
         };
         if polled.is_pending() {
-            self.exchange.waiting(Instant::now());
+            self.exchange.waiting();
         } else {
-            self.exchange.handed(Instant::now());
+            self.exchange.handed();
         }
         let piece = |bytes| Piece { bytes, progress: self.exchange.progress() };
         polled.map_ok(|frame| frame.map_data(piece))

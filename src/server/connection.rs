@@ -24,6 +24,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::metrics::{Held, Metrics};
 use crate::server::activity::{Activity, Deadline, Exchange, Overdue};
+use crate::server::alarm::Alarm;
 use crate::server::body::Outgoing;
 use crate::server::notice::Notice;
 use crate::server::protocol::Protocol;
@@ -117,13 +118,14 @@ impl<S: Service> Shared<S> {
         let handover = Handover::new(activity.clone());
         let service = service_fn(|request: Request<Incoming>| {
             let multiplexed = request.version() == Version::HTTP_2;
-            let exchange = activity.begin(multiplexed, !request.body().is_end_stream(), Instant::now());
+            let exchange = activity.begin(multiplexed, !request.body().is_end_stream());
             let handover = request.headers().contains_key(UPGRADE).then(|| handover.clone());
             answer(&self.service, request, (peer, exchange), handover)
         });
         let mut protocol = Protocol::new(socket, service, Streams::new(activity.clone()), handover.clone());
         let mut leave = pin!(self.leave.given());
-        let mut alarm = pin!(sleep_until(Instant::now() + self.config.limits.header_timeout));
+        let timer = pin!(sleep_until(Instant::now() + self.config.limits.header_timeout));
+        let mut alarm = Alarm::new(timer);
         let mut course = Course::Open;
         loop {
             let event = poll_fn(|cx| {
@@ -133,11 +135,10 @@ impl<S: Service> Shared<S> {
                 if course == Course::Open && leave.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Event::Leave);
                 }
-                let due = course.look_at(&activity, &self.config.limits, protocol.is_http1());
-                if due < alarm.deadline() {
-                    alarm.as_mut().reset(due);
+                if let Some(due) = course.look_at(&activity, &self.config.limits, protocol.is_http1()) {
+                    alarm.bring_forward(due);
                 }
-                alarm.as_mut().poll(cx).map(|()| Event::Alarm)
+                alarm.poll(cx).map(|()| Event::Alarm)
             })
             .await;
             let now = Instant::now();
@@ -146,13 +147,13 @@ impl<S: Service> Shared<S> {
                 Event::Leave => course = Course::Leaving(now + LAST_REQUEST),
                 Event::Alarm => {}
             }
+            let deadline = course.deadline(&activity, &self.config.limits, now);
             if course == Course::Open
                 && protocol.is_http1()
-                && activity.rests_since().is_some_and(|at| at + REST <= now)
+                && deadline.rests_since.is_some_and(|since| since + REST <= now)
             {
                 protocol.rest();
             }
-            let deadline = course.deadline(&activity, &self.config.limits, now);
             match deadline.overdue.filter(|_| deadline.at <= now) {
                 Some(Overdue::Idle) if course == Course::Open => course = Course::Leaving(now),
                 Some(overdue @ Overdue::StalledStream) => {
@@ -167,7 +168,7 @@ impl<S: Service> Shared<S> {
                 protocol.graceful_shutdown();
                 course = Course::Closing(now + self.config.limits.header_timeout);
             }
-            alarm.as_mut().reset(course.deadline(&activity, &self.config.limits, now).at);
+            alarm.set(course.deadline(&activity, &self.config.limits, now).at);
         }
     }
 
@@ -214,19 +215,23 @@ impl Course {
     }
 
     /// When to look again, if it is not before; `awake` says whether there is something to let go of.
-    fn look_at(self, activity: &Activity, limits: &Limits, awake: bool) -> Instant {
+    ///
+    /// Reads the clock, for all that has happened since it was read before, unless none of that has a limit.
+    fn look_at(self, activity: &Activity, limits: &Limits, awake: bool) -> Option<Instant> {
+        if self == Self::Open && activity.owes_answer() {
+            return None;
+        }
         let deadline = self.deadline(activity, limits, Instant::now());
-        let idle = awake && self == Self::Open && deadline.overdue == Some(Overdue::Idle);
-        let rest = if idle { activity.rests_since() } else { None };
-        rest.map_or(deadline.at, |since| deadline.at.min(since + REST))
+        let rest = deadline.rests_since.filter(|_| awake && self == Self::Open);
+        Some(rest.map_or(deadline.at, |since| deadline.at.min(since + REST)))
     }
 
     /// When something is overdue.
     fn deadline(self, activity: &Activity, limits: &Limits, now: Instant) -> Deadline {
         let deadline = activity.deadline(limits, now);
         match self {
-            Self::Leaving(_) if !activity.expects_request() => Deadline { at: now, overdue: None },
-            Self::Leaving(until) if until < deadline.at => Deadline { at: until, overdue: None },
+            Self::Leaving(_) if !activity.expects_request() => Deadline { at: now, overdue: None, ..deadline },
+            Self::Leaving(until) if until < deadline.at => Deadline { at: until, overdue: None, ..deadline },
             Self::Closing(until) if deadline.overdue == Some(Overdue::Idle) => {
                 Deadline { at: deadline.at.max(until), ..deadline }
             }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep};
 
 use crate::server::activity::Activity;
 
@@ -65,7 +65,7 @@ impl<T> Socket<T> {
 
     fn wrote(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if matches!(result, Poll::Ready(Ok(1..))) {
-            self.activity.wrote(Instant::now());
+            self.activity.wrote();
         }
         self.flows(result.is_ready());
         result
@@ -92,7 +92,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Socket<T> {
         let before = buf.filled().len();
         let result = Pin::new(&mut (&mut self.stream).take(MOST_READ as u64)).poll_read(cx, buf);
         if buf.filled().len() > before {
-            self.activity.read(&buf.filled()[before..], Instant::now());
+            self.activity.read(&buf.filled()[before..]);
         }
         result
     }
@@ -148,40 +148,46 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<T> {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::time::Instant;
 
     use super::*;
+    use crate::server::Limits;
+
+    fn rests(activity: &Activity) -> bool {
+        activity.deadline(&Limits::default(), Instant::now()).rests_since.is_some()
+    }
 
     /// A connection that has answered one request, and the client's end of it.
     fn answered(content: bool) -> (Activity, Socket<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
         let (client, server) = tokio::io::duplex(8);
         let activity = Activity::new(Instant::now());
-        drop(activity.begin(false, content, Instant::now()));
+        drop(activity.begin(false, content));
         (activity.clone(), Socket::new(server, activity), client)
     }
 
     #[tokio::test]
     async fn a_connection_rests_once_the_client_has_taken_all() {
         let (activity, mut socket, mut client) = answered(false);
-        assert!(activity.rests_since().is_some());
+        assert!(rests(&activity));
         let (sent, ()) = tokio::join!(socket.write_all(b"more than eight"), async {
-            assert!(activity.rests_since().is_none(), "the client has not taken all");
+            assert!(!rests(&activity), "the client has not taken all");
             client.read_exact(&mut [0; 15]).await.unwrap();
         });
         sent.unwrap();
-        assert!(activity.rests_since().is_some());
+        assert!(rests(&activity));
         client.write_all(b"GET").await.unwrap();
         socket.read_exact(&mut [0; 3]).await.unwrap();
-        assert!(activity.rests_since().is_none(), "a head has begun");
+        assert!(!rests(&activity), "a head has begun");
     }
 
     #[tokio::test]
     async fn a_connection_does_not_rest_that_closes_or_may_still_get_content() {
         let (activity, _socket, _client) = answered(true);
-        assert!(activity.rests_since().is_none());
+        assert!(!rests(&activity));
         let (activity, mut socket, client) = answered(false);
         drop(client);
         socket.shutdown().await.unwrap();
-        assert!(activity.rests_since().is_none());
+        assert!(!rests(&activity));
     }
 
     #[tokio::test]

@@ -4,7 +4,10 @@
 //! The task that drives the stream is dropped instead, and with it the body and what that holds upstream; h2 then resets
 //! the stream: <https://www.rfc-editor.org/rfc/rfc9113#section-6.4>. When that is due is decided in `activity`.
 
+use std::future::poll_fn;
+
 use hyper::rt::Executor;
+use tokio::time::Instant;
 
 use crate::server::activity::Activity;
 
@@ -24,12 +27,19 @@ where
 {
     fn execute(&self, stream: F) {
         // hyper calls the service and spawns the stream in one go, so the newest request is that of the stream.
-        let Some(cut) = self.0.newest_cut() else {
-            tokio::spawn(stream);
-            return;
-        };
-        tokio::spawn(async move {
-            cut.run_until_cancelled(stream).await;
+        let cut = self.0.newest_cut();
+        let mut served = Box::pin(async move {
+            match cut {
+                Some(cut) => _ = cut.run_until_cancelled(stream).await,
+                None => _ = stream.await,
+            }
         });
+        let activity = self.0.clone();
+        // What a stream does may not wake the connection, which would tell the time of it.
+        tokio::spawn(poll_fn(move |cx| {
+            let polled = served.as_mut().poll(cx);
+            activity.settle(Instant::now());
+            polled
+        }));
     }
 }

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::Instant;
 
 use crate::server::activity::Activity;
 
@@ -64,7 +63,7 @@ impl Handover {
     /// The tunnel that begins on a connection that HTTP/1 has left, or the connection if nothing was asked for.
     pub(super) fn begin<C: Duplex + 'static>(&self, connection: Box<C>) -> Result<Tunnel, Box<C>> {
         let Some(start) = self.offered.take() else { return Err(connection) };
-        self.activity.tunnels(Instant::now());
+        self.activity.tunnels();
         Ok(start(connection))
     }
 }
@@ -72,6 +71,8 @@ impl Handover {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use tokio::time::Instant;
 
     use super::*;
     use crate::server::Limits;
@@ -81,21 +82,21 @@ mod tests {
     fn a_tunnel_is_idle_when_nothing_passes_either_way() {
         let start = Instant::now();
         let activity = Activity::new(start);
-        let exchange = activity.begin(false, false, start);
-        activity.tunnels(start);
+        let exchange = activity.begin(false, false);
+        activity.tunnels();
         drop(exchange);
-        activity.tunnels(start);
+        activity.tunnels();
         let idle_from = |after: u64| {
             let limits = Limits { idle_timeout: Duration::from_secs(75), ..Limits::default() };
             let deadline = activity.deadline(&limits, start + Duration::from_secs(after));
-            assert_eq!(deadline.overdue, Some(Overdue::Idle));
+            assert_eq!((deadline.overdue, deadline.rests_since), (Some(Overdue::Idle), None));
             (deadline.at - start).as_secs() - 75
         };
-        assert_eq!(idle_from(1), 0);
-        activity.read(b"x", start + Duration::from_secs(10));
-        assert_eq!(idle_from(11), 10);
-        activity.wrote(start + Duration::from_secs(20));
-        assert_eq!(idle_from(21), 20);
-        assert!(activity.rests_since().is_none() && !activity.expects_request());
+        assert_eq!((idle_from(0), idle_from(1)), (0, 0));
+        activity.read(b"x");
+        assert_eq!((idle_from(10), idle_from(11)), (10, 10));
+        activity.wrote();
+        assert_eq!((idle_from(20), idle_from(21)), (20, 20));
+        assert!(!activity.expects_request());
     }
 }
