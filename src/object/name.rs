@@ -269,13 +269,14 @@ fn acceptable(name: &str) -> Result<(), NameError> {
 }
 
 /// Whether a name may have a control character or a dot segment: it has the first byte of one. Hardly any name does.
+#[allow(clippy::needless_bitwise_bool, reason = "branches would keep it from looking at sixteen at once")]
 fn is_suspect(name: &[u8]) -> bool {
-    let (mut suspect, mut before) = (false, b'/');
-    for byte in name {
-        suspect |= matches!((before, byte), (_, 0..=0x1f | 0x7f | 0xc2) | (b'/', b'.'));
-        before = *byte;
-    }
-    suspect
+    let begins_control = |byte: u8| (byte < b' ') | (byte == 0x7f) | (byte == 0xc2);
+    let begins_segment = |before: u8, byte: u8| (before == b'/') & (byte == b'.');
+    let pairs = name.iter().zip(name.get(1..).unwrap_or_default());
+    let inside =
+        pairs.fold(false, |any, (before, byte)| any | begins_control(*before) | begins_segment(*before, *byte));
+    inside || name.first() == Some(&b'.') || name.last().is_some_and(|last| begins_control(*last))
 }
 
 #[cfg(test)]
