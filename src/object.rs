@@ -6,6 +6,7 @@
 pub mod limit;
 
 mod decimal;
+mod media_type;
 mod metadata;
 mod moment;
 mod name;
@@ -13,6 +14,7 @@ mod range;
 mod texts;
 
 pub use decimal::decimal;
+pub use media_type::{MediaType, is_active};
 pub use metadata::{Crc32c, Generation, Metadata, Metageneration};
 pub use moment::Moment;
 pub use name::{BucketName, GsUri, NameError, ObjectName, ObjectPrefix, ProjectId, RESERVED};

@@ -43,7 +43,7 @@ impl Preview {
         Some(Self {
             name: listed.name.clone(),
             size: listed.size,
-            content_type: content_type(name, &metadata(listed)).to_owned(),
+            content_type: content_type(name, &metadata(listed)).as_str().to_owned(),
             kind: kind(listed),
             updated: updated(listed),
             url: cover.link(&connection.label, name)?,

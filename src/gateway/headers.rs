@@ -4,6 +4,8 @@
 //! An uploaded object must not script the gateway's origin, so active types are sandboxed.
 //! Follows RFC 9110 section 8, <https://mimesniff.spec.whatwg.org/> and <https://www.w3.org/TR/CSP3/#directive-sandbox>.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::header::{
@@ -15,10 +17,13 @@ use http::{HeaderMap, HeaderValue};
 use super::connection::Connection;
 use super::decide::Delivery;
 use super::fetch::{Encoding, Validator};
-use crate::object::{ContentRange, Metadata, ObjectName, Text};
+use crate::object::{ContentRange, MediaType, Metadata, ObjectName, Text};
 
-/// Besides all XML and all that has parts.
-const ACTIVE: [&str; 5] = ["text/html", "text/xml", "application/xml", "application/pdf", "text/xsl"];
+/// More fields than an answer has, so that its head never grows.
+const MOST_FIELDS: usize = 24;
+
+/// With both sums.
+const LONGEST_HASH: usize = "crc32c=,md5=".len() + 8 + 24;
 
 const X_GOOG_GENERATION: HeaderName = HeaderName::from_static("x-goog-generation");
 const X_GOOG_HASH: HeaderName = HeaderName::from_static("x-goog-hash");
@@ -47,11 +52,12 @@ impl Representation<'_> {
 
     /// The head that 200, 206 and HEAD have in common with 304.
     pub fn cache_headers(&self, connection: &Connection) -> HeaderMap {
-        let mut headers = HeaderMap::with_capacity(24);
+        let mut headers = HeaderMap::with_capacity(MOST_FIELDS);
         headers.insert(ETAG, self.validator().into_header());
         headers.insert(CACHE_CONTROL, cache_control(self.metadata, connection));
-        if let Some(moment) = self.metadata.last_modified {
-            insert(&mut headers, LAST_MODIFIED, moment.to_http());
+        if let Some(date) = self.metadata.last_modified.and_then(|moment| HeaderValue::try_from(moment.to_http()).ok())
+        {
+            headers.insert(LAST_MODIFIED, date);
         }
         if self.metadata.is_gzip_stored() {
             headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
@@ -65,18 +71,19 @@ impl Representation<'_> {
         let mut headers = self.cache_headers(connection);
         let metadata = self.metadata;
         self.describe_content(&mut headers);
-        headers.insert(X_GOOG_GENERATION, HeaderValue::from(metadata.generation.0));
+        insert(&mut headers, X_GOOG_GENERATION, itoa::Buffer::new().format(metadata.generation.0));
         if self.is_decompressed() {
             headers.insert(ACCEPT_RANGES, HeaderValue::from_static("none"));
             return headers;
         }
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(part.map_or(metadata.size, |part| part.span.len())));
+        let length = part.map_or(metadata.size, |part| part.span.len());
+        insert(&mut headers, CONTENT_LENGTH, itoa::Buffer::new().format(length));
         if let Some(part) = part {
             insert(&mut headers, CONTENT_RANGE, part.to_string());
         }
         if let Some(hash) = hash(metadata) {
-            insert(&mut headers, X_GOOG_HASH, hash);
+            headers.insert(X_GOOG_HASH, hash);
         }
         headers
     }
@@ -84,10 +91,10 @@ impl Representation<'_> {
     fn describe_content(&self, headers: &mut HeaderMap) {
         let metadata = self.metadata;
         let content_type = content_type(self.object, metadata);
-        if is_active(content_type) {
+        if content_type.is_active() {
             headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
         }
-        insert(headers, CONTENT_TYPE, content_type);
+        headers.insert(CONTENT_TYPE, content_type.value());
         if !self.is_decompressed() {
             insert_stored(headers, CONTENT_ENCODING, metadata.texts.content_encoding.as_ref());
         }
@@ -121,36 +128,13 @@ fn insert_stored(headers: &mut HeaderMap, name: HeaderName, text: Option<&Text>)
 }
 
 /// The stored type, or one guessed from the name's extension where the stored one says nothing.
-pub fn content_type<'a>(object: &ObjectName, metadata: &'a Metadata) -> &'a str {
-    let stored = metadata.texts.content_type.as_ref().map_or("", Text::as_str).trim();
-    // As header values are: no control character but the tab.
-    let legal = stored.bytes().all(|byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f));
-    let essence = essence(stored);
-    let says_nothing =
-        ["", "application/octet-stream", "binary/octet-stream"].iter().any(|none| essence.eq_ignore_ascii_case(none));
-    if legal && !says_nothing {
-        return stored;
-    }
+pub fn content_type<'a>(object: &ObjectName, metadata: &'a Metadata) -> Cow<'a, MediaType> {
+    metadata.texts.media_type().map_or_else(|| Cow::Owned(guess(object)), Cow::Borrowed)
+}
+
+fn guess(object: &ObjectName) -> MediaType {
     let guess = object.extension().and_then(|extension| mime_guess::from_ext(extension).first_raw());
-    guess.unwrap_or("application/octet-stream")
-}
-
-fn essence(content_type: &str) -> &str {
-    let end = content_type.bytes().position(|byte| byte == b';').unwrap_or(content_type.len());
-    content_type[..end].trim()
-}
-
-/// Types that a browser may run scripts of, or that a plug-in may.
-///
-/// A browser takes the last type of a list, or the last that it can read
-/// (<https://fetch.spec.whatwg.org/#content-type-header>), so any of them counts.
-pub fn is_active(content_type: &str) -> bool {
-    content_type.split(',').map(essence).any(|essence| {
-        let is_xml = essence.as_bytes().last_chunk().is_some_and(|end: &[u8; 4]| end.eq_ignore_ascii_case(b"+xml"));
-        let has_parts =
-            essence.as_bytes().first_chunk().is_some_and(|start: &[u8; 10]| start.eq_ignore_ascii_case(b"multipart/"));
-        is_xml || has_parts || ACTIVE.iter().any(|active| essence.eq_ignore_ascii_case(active))
-    })
+    MediaType::known(guess.unwrap_or("application/octet-stream"))
 }
 
 /// The connection's policy; what is stored with the object can only make it stricter.
@@ -163,17 +147,21 @@ fn cache_control(metadata: &Metadata, connection: &Connection) -> HeaderValue {
 }
 
 /// `x-goog-hash` as GCS writes it: CRC32C big-endian, then MD5.
-fn hash(metadata: &Metadata) -> Option<Vec<u8>> {
-    let mut hash = Vec::with_capacity(48);
+fn hash(metadata: &Metadata) -> Option<HeaderValue> {
+    let (mut text, mut length) = ([0; LONGEST_HASH], 0);
+    let mut add = |part: &[u8]| {
+        text[length..length + part.len()].copy_from_slice(part);
+        length += part.len();
+    };
     if let Some(sum) = metadata.crc32c {
-        hash.extend_from_slice(b"crc32c=");
-        hash.extend_from_slice(&base64::<8>(&sum.0)?);
+        add(b"crc32c=");
+        add(&base64::<8>(&sum.0)?);
     }
     if let Some(sum) = metadata.md5 {
-        hash.extend_from_slice(if hash.is_empty() { b"md5=" } else { b",md5=" });
-        hash.extend_from_slice(&base64::<24>(&sum)?);
+        add(if metadata.crc32c.is_some() { b",md5=" } else { b"md5=" });
+        add(&base64::<24>(&sum)?);
     }
-    (!hash.is_empty()).then_some(hash)
+    text.get(..length).filter(|text| !text.is_empty()).and_then(|text| HeaderValue::from_bytes(text).ok())
 }
 
 /// Base64 of a sum that takes so many characters.

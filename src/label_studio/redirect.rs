@@ -13,7 +13,7 @@ use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode, Uri};
 
 use super::upstream::Upstream;
-use crate::gateway::headers::is_active;
+use crate::object::is_active;
 
 /// What the storage host is asked about one object.
 const ASKED: [HeaderName; 6] = [RANGE, IF_RANGE, IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE];

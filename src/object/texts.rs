@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::HeaderValue;
 
+use super::media_type::MediaType;
+
 /// So many sets are shared at most.
 const MOST: usize = 64;
 /// A set with longer texts is hardly that of many objects.
@@ -106,6 +108,7 @@ pub struct Texts(Arc<Set>);
 #[derive(Debug)]
 struct Set {
     told: Told<Option<Text>>,
+    media_type: Option<MediaType>,
     is_gzip: bool,
     forbids_storing: bool,
     is_common: bool,
@@ -119,18 +122,24 @@ impl Texts {
 
     fn read(told: Told<&[u8]>, is_common: bool) -> Self {
         let told = told.map(Text::new);
-        let Told { content_encoding, cache_control, .. } =
+        let Told { content_type, content_encoding, cache_control, .. } =
             told.as_ref().map(|text| text.as_ref().map_or("", Text::as_str));
+        let media_type = MediaType::read(content_type);
         let is_gzip = content_encoding.trim().eq_ignore_ascii_case("gzip");
         let mut directives = cache_control.split(',').map(str::trim);
         let forbids_storing = directives.any(|directive| directive.eq_ignore_ascii_case("no-store"));
-        Self(Arc::new(Set { told, is_gzip, forbids_storing, is_common }))
+        Self(Arc::new(Set { told, media_type, is_gzip, forbids_storing, is_common }))
     }
 
     /// Whether these are the same.
     fn are(&self, told: Told<&[u8]>) -> bool {
         let own = self.as_ref().map(|text| text.as_ref().map_or(&[][..], Text::as_bytes));
         own == told
+    }
+
+    /// The type, if it says anything.
+    pub fn media_type(&self) -> Option<&MediaType> {
+        self.0.media_type.as_ref()
     }
 
     /// Whether `Content-Encoding` is gzip.
@@ -146,7 +155,8 @@ impl Texts {
     /// The memory that they take, in bytes; nothing if they are shared.
     pub fn weight(&self) -> usize {
         let texts = self.as_ref().into_all().into_iter().flatten();
-        let own: usize = texts.map(|text| OVERHEAD + text.as_bytes().len()).sum();
+        let media_type = self.media_type().map_or(0, |known| OVERHEAD + known.as_str().len());
+        let own = media_type + texts.map(|text| OVERHEAD + text.as_bytes().len()).sum::<usize>();
         if self.0.is_common { 0 } else { size_of::<Set>() + own }
     }
 }

@@ -28,11 +28,17 @@ pub struct Validator {
 impl Validator {
     /// The validator of an object's representation.
     pub fn new(metadata: &Metadata, encoding: Encoding) -> Self {
-        let suffix = if encoding == Encoding::Gzip { "-gz" } else { "" };
+        let end = if encoding == Encoding::Gzip { "-gz\"" } else { "\"" };
         let (mut generation, mut metageneration) = (itoa::Buffer::new(), itoa::Buffer::new());
         let generation = generation.format(metadata.generation.0);
         let metageneration = metageneration.format(metadata.metageneration.0);
-        let tag = ["\"", generation, "-", metageneration, suffix, "\""].concat();
+        // Neither more room than it takes, so that it becomes a header's value as it is.
+        let mut tag = String::with_capacity(generation.len() + metageneration.len() + end.len() + 2);
+        tag.push('"');
+        tag.push_str(generation);
+        tag.push('-');
+        tag.push_str(metageneration);
+        tag.push_str(end);
         Self { tag, last_modified: metadata.last_modified.map(SystemTime::from) }
     }
 
