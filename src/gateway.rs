@@ -155,7 +155,7 @@ impl Gateway {
         exchange.asks_for_media(connection.map(|connection| &connection.label));
         let client = self.client(head, peer, exchange)?;
         let (connection, approach) = self.approach(client, connection)?;
-        exchange.admitted_to(&connection.label);
+        exchange.admitted_to(connection);
         scope.cors = &connection.cors;
         if head.method == Method::OPTIONS {
             return preflight(connection, head);

@@ -15,11 +15,12 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
 use crate::metrics::families::{
-    BudgetLabels, CacheLabels, CauseLabels, Families, OutcomeLabels, ReasonLabels, RequestLabels, UpstreamLabels,
+    BudgetLabels, CacheLabels, CauseLabels, Families, OutcomeLabels, ReasonLabels, UpstreamLabels,
 };
-use crate::metrics::handles::{Handles, RequestHandles};
+use crate::metrics::handles::Handles;
 
 pub use self::families::Tier;
+pub use self::handles::Requests;
 pub use prometheus_client::metrics::gauge::Gauge;
 
 /// The media type of [`Metrics::encode`].
@@ -34,17 +35,18 @@ pub struct Metrics {
 #[derive(Debug)]
 struct Inner {
     registry: Registry,
-    families: Families,
-    requests: Handles<RequestLabels, RequestHandles>,
-    upstream_requests: Handles<UpstreamLabels, Counter>,
-    cache: Handles<CacheLabels, Counter>,
+    families: Arc<Families>,
+    /// Those that reached no connection.
+    requests: Requests,
+    upstream_requests: Handles<2, Counter>,
+    cache: Handles<2, Counter>,
 }
 
 /// One finished request, as it is counted.
 #[derive(Clone, Copy, Debug)]
 pub struct FinishedRequest<'a> {
-    /// A connection that the configuration has, if the request got so far: never a name taken from it unchecked.
-    pub connection: Option<&'a Arc<str>>,
+    /// Of the connection that it reached: never of a name taken from a request unchecked.
+    pub connection: Option<&'a Requests>,
     /// `proxy`, `signed-url` or `none`.
     pub delivery: &'static str,
     /// Why it was delivered or refused like this.
@@ -64,29 +66,28 @@ pub struct FinishedRequest<'a> {
 impl Metrics {
     /// Zeroed counters.
     pub fn new() -> Self {
-        let families = Families::default();
+        let families = Arc::new(Families::default());
         let mut registry = Registry::with_prefix("gsgate");
         families.register(&mut registry);
-        let (requests, upstream_requests, cache) = Default::default();
+        let requests = Requests::new(&families, "none".into());
+        let (upstream_requests, cache) = Default::default();
         Self { inner: Arc::new(Inner { registry, families, requests, upstream_requests, cache }) }
+    }
+
+    /// The counters of the requests to a connection that the configuration has.
+    pub fn requests_to(&self, connection: &Arc<str>) -> Requests {
+        Requests::new(&self.inner.families, Arc::clone(connection))
     }
 
     /// Counts a request whose answer has ended, one way or another.
     pub fn request(&self, request: &FinishedRequest<'_>) {
-        let labels = RequestLabels {
-            connection: request.connection.map_or_else(|| "none".into(), Arc::clone),
-            delivery: request.delivery,
-            reason: request.reason,
-            status: status_class(request.status),
-            cache: request.cache,
-        };
-        let find = |labels: &RequestLabels| RequestHandles::find(&self.inner.families, labels);
-        self.inner.requests.with(labels, find, |handles| {
-            handles.requests.inc();
-            handles.first_byte.observe(request.to_first_byte.as_secs_f64());
-            handles.end.observe(request.to_end.as_secs_f64());
-            handles.sent.inc_by(request.bytes_sent);
-        });
+        let words = [request.delivery, request.reason, status_class(request.status), request.cache];
+        let requests = request.connection.unwrap_or(&self.inner.requests);
+        let handles = requests.handles(words);
+        handles.requests.inc();
+        handles.first_byte.observe(request.to_first_byte.as_secs_f64());
+        handles.end.observe(request.to_end.as_secs_f64());
+        handles.sent.inc_by(request.bytes_sent);
     }
 
     /// Requests whose answer has not ended.
@@ -96,8 +97,9 @@ impl Metrics {
 
     /// Counts one request sent to GCS or to a token endpoint.
     pub fn upstream_request(&self, operation: &'static str, outcome: &'static str) {
-        let find = |labels: &_| self.inner.families.upstream_requests.get_or_create(labels).clone();
-        self.inner.upstream_requests.with(UpstreamLabels { operation, outcome }, find, |count| _ = count.inc());
+        let labels = UpstreamLabels { operation, outcome };
+        let find = || self.inner.families.upstream_requests.get_or_create(&labels).clone();
+        self.inner.upstream_requests.of([operation, outcome], find).inc();
     }
 
     /// Counts one repetition of a request before its first byte.
@@ -132,8 +134,8 @@ impl Metrics {
 
     /// Counts one question to a cache; `result` is `hit`, `miss`, `stale`, `revalidated`, `fill`, `joined` or `disk-hit`.
     pub fn cache(&self, cache: &'static str, result: &'static str) {
-        let find = |labels: &_| self.inner.families.cache.get_or_create(labels).clone();
-        self.inner.cache.with(CacheLabels { cache, result }, find, |count| _ = count.inc());
+        let find = || self.inner.families.cache.get_or_create(&CacheLabels { cache, result }).clone();
+        self.inner.cache.of([cache, result], find).inc();
     }
 
     /// Counts an object or a chunk that is kept from now on.
@@ -283,7 +285,7 @@ mod tests {
     fn used() -> Metrics {
         let metrics = Metrics::new();
         metrics.request(&FinishedRequest {
-            connection: Some(&"street".into()),
+            connection: Some(&metrics.requests_to(&"street".into())),
             delivery: "proxy",
             reason: "cors",
             status: 206,

@@ -74,7 +74,7 @@ async fn gateway(resolved: &Resolved, environment: &Environment, lasting: Lastin
         let name = &connection.config.credentials;
         let credential = credentials.get(name.as_str()).ok_or_else(|| unknown(resolved, connection))?;
         let identity = identity::identity(connection, lasting.issuers, &control).await;
-        let connected = Connection { identity, ..connect(resolved, connection, credential)? };
+        let connected = Connection { identity, ..connect(resolved, connection, credential, metrics)? };
         connections.insert(connection.label.to_string(), Arc::new(connected));
     }
     if config.gcs.endpoint.is_exposed() {
@@ -146,6 +146,7 @@ fn connect(
     resolved: &Resolved,
     connection: &ResolvedConnection,
     credential: &Credential,
+    metrics: &Metrics,
 ) -> Result<Connection, ConfigError> {
     let at = |key: &str, message: String| {
         resolved.origin.error(["connections", &connection.label, key].map(str::to_owned).to_vec(), message)
@@ -179,6 +180,7 @@ fn connect(
         cache_control: connection.cache_control.clone(),
         identity: None,
         upstream_subject: if resolved.config.audit.upstream { UpstreamSubject::Told } else { UpstreamSubject::Hidden },
+        requests: Arc::new(metrics.requests_to(&connection.label)),
     })
 }
 

@@ -21,6 +21,7 @@ use super::route::EncodedPath;
 use super::subject::Subject;
 use crate::cache::objects::Scope;
 use crate::gcs::Credential;
+use crate::metrics::Requests;
 use crate::object::{BucketName, GsUri, ObjectName, ProjectId};
 
 /// `[connections.NAME]`.
@@ -156,6 +157,8 @@ pub struct Connection {
     pub identity: Option<Identity>,
     /// Whether GCS learns who asks, for its own audit log.
     pub upstream_subject: UpstreamSubject,
+    /// What is counted of its requests.
+    pub requests: Arc<Requests>,
 }
 
 /// Whether GCS learns who asks.

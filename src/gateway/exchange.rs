@@ -13,10 +13,11 @@ use http_body::Body;
 use super::access::Admitted;
 use super::budget::Tab;
 use super::client_addr::ClientAddr;
+use super::connection::Connection;
 use super::decide::Decision;
 use super::reject::Rejection;
 use crate::audit::{Audit, Record};
-use crate::metrics::{FinishedRequest, Held, Metrics};
+use crate::metrics::{FinishedRequest, Metrics, Requests};
 use crate::object::{Generation, ObjectName};
 use crate::telemetry::{AccessEvent, Causes, Outcome, RequestId, Sender};
 
@@ -24,8 +25,8 @@ use crate::telemetry::{AccessEvent, Causes, Outcome, RequestId, Sender};
 #[derive(Debug)]
 pub struct Exchange {
     metrics: Metrics,
-    /// Counts as in flight until dropped.
-    _in_flight: Held,
+    /// Of the connection that the client was admitted to.
+    requests: Option<Arc<Requests>>,
     started: Instant,
     to_head: Option<Duration>,
     ending: Option<Outcome>,
@@ -53,9 +54,10 @@ impl Exchange {
     /// Begins with a request's head. Boxed, since it is handed on until the last byte, and is large.
     pub fn begin(head: &Parts, metrics: &Metrics, audit: &Audit) -> Box<Self> {
         let sender = Sender::of(&head.headers);
+        metrics.in_flight().inc();
         Box::new(Self {
             metrics: metrics.clone(),
-            _in_flight: Held::new(metrics.in_flight()),
+            requests: None,
             started: Instant::now(),
             to_head: None,
             ending: None,
@@ -118,8 +120,9 @@ impl Exchange {
     }
 
     /// The client was admitted to a connection that the configuration has.
-    pub fn admitted_to(&mut self, connection: &Arc<str>) {
-        self.event.connection = Some(Arc::clone(connection));
+    pub fn admitted_to(&mut self, connection: &Connection) {
+        self.event.connection = Some(Arc::clone(&connection.label));
+        self.requests = Some(Arc::clone(&connection.requests));
     }
 
     /// The client may read: the audit log shall tell who that is, as far as it was verified.
@@ -241,7 +244,7 @@ impl Drop for Exchange {
         self.event.to_end = to_end;
         self.event.to_first_byte = self.to_head.unwrap_or(to_end);
         self.metrics.request(&FinishedRequest {
-            connection: self.event.connection.as_ref(),
+            connection: self.requests.as_deref(),
             delivery: self.event.delivery,
             reason: self.event.reason,
             status: self.event.status,
@@ -254,6 +257,7 @@ impl Drop for Exchange {
         if let Some(entry) = self.entry.take() {
             self.audit.record(entry.record(&self.event));
         }
+        self.metrics.in_flight().dec();
     }
 }
 

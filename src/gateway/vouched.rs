@@ -116,7 +116,7 @@ impl Gateway {
     ) -> Result<Response<Body>, Rejection> {
         let client = self.client(head, peer, exchange)?;
         let approach = connection.access.approach(client, self.network.as_deref())?;
-        exchange.admitted_to(&connection.label);
+        exchange.admitted_to(connection);
         self.let_pay(client, exchange).await?;
         let approach = connection.identify(approach, &head.headers).await?;
         let admitted = approach.admit_vouched(vouched)?;

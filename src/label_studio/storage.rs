@@ -251,7 +251,7 @@ impl Storage {
             call.exchange.wants(object);
         }
         if let Some(place) = place {
-            call.exchange.admitted_to(&place.api.label);
+            call.exchange.admitted_to(&place.api);
         }
         Ok((caller, place))
     }

@@ -119,7 +119,7 @@ impl Gateway {
         let object = ObjectName::new(key).map_err(Rejection::Name)?;
         let (connection, approach) = covering(near, &String::from_utf8_lossy(&bucket), &object)?;
         exchange.asks_for_media(Some(&connection.label));
-        exchange.admitted_to(&connection.label);
+        exchange.admitted_to(connection);
         scope.cors = &connection.cors;
         let admitted = approach.admit_by_vendor(VendorProof::of(None))?;
         self.let_in(connection, &admitted, exchange).await?;
@@ -170,7 +170,7 @@ impl Gateway {
         (scope, exchange): (&mut Scope<'a>, &mut Exchange),
     ) -> Result<Response<Body>, Rejection> {
         exchange.asks_for_media(Some(&connection.label));
-        exchange.admitted_to(&connection.label);
+        exchange.admitted_to(connection);
         scope.cors = &connection.cors;
         if head.method == Method::OPTIONS {
             return preflight(connection, head);
@@ -211,7 +211,7 @@ impl Gateway {
     ) -> Result<Near<'a>, Rejection> {
         let (connection, approach) = self.approach(client, self.connections.get(name))?;
         exchange.asks_for_media(Some(&connection.label));
-        exchange.admitted_to(&connection.label);
+        exchange.admitted_to(connection);
         scope.cors = &connection.cors;
         Ok((connection, approach))
     }

@@ -128,7 +128,7 @@ impl Storage {
         let denied = || Refusal::Denied { email: caller.email.clone(), permission: "storage.objects.create" };
         let place = place.ok_or_else(denied)?;
         call.come_near([&place.api])?;
-        call.exchange.admitted_to(&place.api.label);
+        call.exchange.admitted_to(&place.api);
         call.exchange.wants(&plan.object);
         Ok(place)
     }
