@@ -30,6 +30,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use ahash::RandomState;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
@@ -65,8 +66,8 @@ const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-
 
 /// Everything that answering takes; built by the app, replaced as a whole by a reload.
 pub struct Gateway {
-    /// The connections by name.
-    pub connections: HashMap<String, Arc<Connection>>,
+    /// The connections by name. Only the configuration adds to them, so names of clients cannot crowd the map.
+    pub connections: HashMap<String, Arc<Connection>, RandomState>,
     /// Who may learn that a connection does not exist.
     pub default_access: Option<Access>,
     /// The cross-origin rules for answers to those who are not admitted.

@@ -69,7 +69,7 @@ async fn gateway(resolved: &Resolved, environment: &Environment, lasting: Lastin
         Client::new(&config.gcs, metrics.clone()).map_err(|error| refused(resolved, &["gcs", "ca_file"], error))?;
     let control = ControlPlane::new(&config.gcs).map_err(|error| refused(resolved, &["gcs", "ca_file"], error))?;
     let credentials = load_credentials(resolved, environment, (&control, metrics)).await?;
-    let mut connections = HashMap::new();
+    let mut connections = HashMap::default();
     for connection in &resolved.connections {
         let name = &connection.config.credentials;
         let credential = credentials.get(name.as_str()).ok_or_else(|| unknown(resolved, connection))?;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::Either;
-use http::header::{CONTENT_LENGTH, UPGRADE};
+use http::header::CONTENT_LENGTH;
 use http::{Method, Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -28,6 +28,7 @@ use crate::server::alarm::Alarm;
 use crate::server::body::Outgoing;
 use crate::server::notice::Notice;
 use crate::server::protocol::Protocol;
+use crate::server::request_head::Wish;
 use crate::server::socket::Socket;
 use crate::server::streams::Streams;
 use crate::server::takeover::Handover;
@@ -61,6 +62,7 @@ impl<S: Service> Shared<S> {
         self.metrics.connection_accepted();
         let peer = Peer { address, listener, tls: self.tls.is_some() };
         tokio::select! {
+            biased;
             () = self.kill.given() => true,
             () = self.establish(stream, peer) => false,
         }
@@ -119,8 +121,7 @@ impl<S: Service> Shared<S> {
         let service = service_fn(|request: Request<Incoming>| {
             let multiplexed = request.version() == Version::HTTP_2;
             let exchange = activity.begin(multiplexed, !request.body().is_end_stream());
-            let handover = request.headers().contains_key(UPGRADE).then(|| handover.clone());
-            answer(&self.service, request, (peer, exchange), handover)
+            answer(&self.service, request, (peer, exchange), &handover)
         });
         let mut protocol = Protocol::new(socket, service, Streams::new(activity.clone()), handover.clone());
         let mut leave = pin!(self.leave.given());
@@ -245,15 +246,19 @@ fn answer<S: Service>(
     service: &S,
     request: Request<Incoming>,
     (peer, exchange): (Peer, Exchange),
-    handover: Option<Handover>,
+    handover: &Handover,
 ) -> impl Future<Output = Result<Response<Outgoing<S::Body>>, Infallible>> + use<S> {
     let (head, body) = request.into_parts();
     let is_head = head.method == Method::HEAD;
     let complete = move |response| Ok(if is_head { headless(response) } else { response });
-    if let Err(malformed) = request_head::check(&head) {
-        let refusal = refusal::answer(&head, malformed, peer).map(|body| Outgoing::refused(body, exchange));
-        return Either::Left(ready(complete(refusal)));
-    }
+    let wish = match request_head::check(&head) {
+        Ok(wish) => wish,
+        Err(malformed) => {
+            let refusal = refusal::answer(&head, malformed, peer).map(|body| Outgoing::refused(body, exchange));
+            return Either::Left(ready(complete(refusal)));
+        }
+    };
+    let handover = (wish == Wish::Upgrade).then(|| handover.clone());
     let answer = service.handle(Request::from_parts(head, body), peer);
     Either::Right(answer.map(move |mut response| {
         if let Some(handover) = handover {

@@ -6,6 +6,7 @@
 
 use std::net::Ipv6Addr;
 
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 
@@ -54,8 +55,16 @@ impl Malformed {
     }
 }
 
-/// Nothing, or what is wrong.
-pub(super) fn check(head: &Parts) -> Result<(), Malformed> {
+/// What a good head asks for beside an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    Nothing,
+    /// Another protocol on the connection.
+    Upgrade,
+}
+
+/// What the head wishes, or what is wrong.
+pub(super) fn check(head: &Parts) -> Result<Wish, Malformed> {
     if head.method == Method::CONNECT {
         return Err(Malformed::Connect);
     }
@@ -68,7 +77,8 @@ pub(super) fn check(head: &Parts) -> Result<(), Malformed> {
     }
     check_target(head)?;
     check_host(head, &fields)?;
-    check_body(head, &fields)
+    check_body(head, &fields)?;
+    Ok(if fields.upgrade.is_some() { Wish::Upgrade } else { Wish::Nothing })
 }
 
 /// What is asked of the fields, found in one walk over them.
@@ -80,20 +90,22 @@ struct Fields<'h> {
     further_host: Option<&'h HeaderValue>,
     /// What says that there is content.
     content: Option<&'h HeaderValue>,
+    upgrade: Option<&'h HeaderValue>,
 }
 
 impl<'h> Fields<'h> {
     fn of(headers: &'h HeaderMap) -> Self {
         let mut fields = Self::default();
         for (name, value) in headers {
-            let name = name.as_str();
-            fields.size += name.len() + value.len();
-            match name {
-                "host" if fields.host.is_none() => fields.host = Some(value),
-                "host" => fields.further_host = Some(value),
-                "content-length" if value.as_bytes() == b"0" => {}
-                "content-length" | "transfer-encoding" => fields.content = Some(value),
-                _ => {}
+            fields.size += name.as_str().len() + value.len();
+            // Known names are numbers, which are compared faster than texts.
+            if *name == HOST {
+                let host = if fields.host.is_none() { &mut fields.host } else { &mut fields.further_host };
+                *host = Some(value);
+            } else if (*name == CONTENT_LENGTH && value.as_bytes() != b"0") || *name == TRANSFER_ENCODING {
+                fields.content = Some(value);
+            } else if *name == UPGRADE {
+                fields.upgrade = Some(value);
             }
         }
         fields
@@ -135,6 +147,18 @@ fn check_host(head: &Parts, fields: &Fields<'_>) -> Result<(), Malformed> {
     }
 }
 
+/// Which bytes a host's name may have.
+const IN_NAMES: [bool; 256] = {
+    let mut table = [false; 256];
+    let bytes = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-._~!$&'()*+,;=";
+    let mut next = 0;
+    while next < bytes.len() {
+        table[bytes[next] as usize] = true;
+        next += 1;
+    }
+    table
+};
+
 /// `uri-host [":" port]` with a host that is not empty; percent-encoded names do not occur in practice.
 fn is_host(text: &[u8]) -> bool {
     let place = |byte| text.iter().position(|b| *b == byte);
@@ -144,11 +168,7 @@ fn is_host(text: &[u8]) -> bool {
         (address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()), &text[end + 1..])
     } else {
         let (name, rest) = text.split_at(place(b':').unwrap_or(text.len()));
-        let good = |b: &u8| {
-            matches!(b, b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'.' | b'_' | b'~')
-                || b"!$&'()*+,;=".contains(b)
-        };
-        (!name.is_empty() && name.iter().all(good), rest)
+        (!name.is_empty() && name.iter().all(|byte| IN_NAMES[usize::from(*byte)]), rest)
     };
     good && match rest {
         [] | [b':'] => true,
@@ -201,13 +221,13 @@ mod tests {
         let long = format!("/{}", "a".repeat(LONGEST_TARGET));
         let large = "a".repeat(LARGEST_HEADERS);
         for (verdict, method, target, version, headers) in [
-            (Ok(()), "GET", "/c/o", v11, &[("host", "a")][..]),
-            (Ok(()), "GET", "/c/o", v10, &[]),
-            (Ok(()), "OPTIONS", "*", v11, &[("host", "a")]),
-            (Ok(()), "GET", "http://a/c/o", v11, &[("host", "a")]),
-            (Ok(()), "GET", "https://a/c/o", v2, &[]),
-            (Ok(()), "GET", "/c/o", v11, &[("host", "a"), ("content-length", "0")]),
-            (Ok(()), "POST", "/-/x", v11, &[("host", "a"), ("content-length", "5")]),
+            (Ok(Wish::Nothing), "GET", "/c/o", v11, &[("host", "a")][..]),
+            (Ok(Wish::Nothing), "GET", "/c/o", v10, &[]),
+            (Ok(Wish::Nothing), "OPTIONS", "*", v11, &[("host", "a")]),
+            (Ok(Wish::Nothing), "GET", "http://a/c/o", v11, &[("host", "a")]),
+            (Ok(Wish::Nothing), "GET", "https://a/c/o", v2, &[]),
+            (Ok(Wish::Nothing), "GET", "/c/o", v11, &[("host", "a"), ("content-length", "0")]),
+            (Ok(Wish::Nothing), "POST", "/-/x", v11, &[("host", "a"), ("content-length", "5")]),
             (Err(Malformed::Host), "GET", "/c/o", v11, &[]),
             (Err(Malformed::Host), "GET", "/c/o", v11, &[("host", "a"), ("host", "a")]),
             (Err(Malformed::Host), "GET", "/c/o", v10, &[("host", "a b")]),
@@ -227,7 +247,8 @@ mod tests {
                 &[("host", "a"), ("content-length", "0"), ("content-length", "5")],
             ),
             (Err(Malformed::Body), "GET", "/c/o", v11, &[("host", "a"), ("transfer-encoding", "chunked")]),
-            (Ok(()), "GET", "/c/o", v11, &[("host", "a"), ("content-length", "0"), ("content-length", "0")]),
+            (Ok(Wish::Nothing), "GET", "/c/o", v11, &[("host", "a"), ("content-length", "0"), ("content-length", "0")]),
+            (Ok(Wish::Upgrade), "GET", "/c/o", v11, &[("host", "a"), ("upgrade", "websocket")]),
             (Err(Malformed::TargetTooLong), "GET", &long, v11, &[("host", "a")]),
             (Err(Malformed::HeadersTooLarge), "GET", "/c/o", v11, &[("host", "a"), ("x", &large)]),
         ] {
