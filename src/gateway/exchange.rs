@@ -239,7 +239,9 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let to_end = self.started.elapsed();
+        // Where there is no body, the head is the end.
+        let to_head = self.to_head.filter(|_| self.announced == Some(0));
+        let to_end = to_head.unwrap_or_else(|| self.started.elapsed());
         self.event.outcome = self.outcome();
         self.event.to_end = to_end;
         self.event.to_first_byte = self.to_head.unwrap_or(to_end);

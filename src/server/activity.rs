@@ -165,13 +165,12 @@ impl Activity {
         self.change(|state| state.settle(now));
     }
 
-    /// Whether HTTP/1 waits for us alone. Then nothing has a limit before the connection is polled again, and no time of
-    /// what is marked will count: the end of an answer is a later mark.
-    pub(super) fn owes_answer(&self) -> bool {
-        self.change(|state| {
-            let ours = state.in_flight.iter().all(|flight| matches!(flight.turn, Turn::Ours));
-            ours && !state.in_flight.is_empty() && state.stage != Stage::Multiplexed
-        })
+    /// What is due, by a clock that is only read if that hangs on it.
+    ///
+    /// Nothing is due while HTTP/1 waits for us alone: nothing has a limit before the connection is polled again, and no
+    /// time of what is marked will count, since the end of an answer is a later mark.
+    pub(super) fn look(&self, limits: &Limits, clock: impl FnOnce() -> Instant) -> Option<Deadline> {
+        self.change(|state| (!state.owes_answer()).then(|| state.deadline(limits, clock())))
     }
 
     /// What is due, once what has happened is settled.
@@ -319,6 +318,12 @@ impl State {
                 since.settle(now);
             }
         }
+    }
+
+    /// Whether it is HTTP/1 that has a request in flight, and our turn. A stream's turn changes beside its connection.
+    fn owes_answer(&self) -> bool {
+        let ours = self.in_flight.iter().all(|flight| matches!(flight.turn, Turn::Ours));
+        ours && !self.in_flight.is_empty() && self.stage != Stage::Multiplexed
     }
 
     fn deadline(&mut self, limits: &Limits, now: Instant) -> Deadline {

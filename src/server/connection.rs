@@ -219,10 +219,10 @@ impl Course {
     ///
     /// Reads the clock, for all that has happened since it was read before, unless none of that has a limit.
     fn look_at(self, activity: &Activity, limits: &Limits, awake: bool) -> Option<Instant> {
-        if self == Self::Open && activity.owes_answer() {
-            return None;
-        }
-        let deadline = self.deadline(activity, limits, Instant::now());
+        let deadline = match self {
+            Self::Open => activity.look(limits, Instant::now)?,
+            Self::Leaving(_) | Self::Closing(_) => self.deadline(activity, limits, Instant::now()),
+        };
         let rest = deadline.rests_since.filter(|_| awake && self == Self::Open);
         Some(rest.map_or(deadline.at, |since| deadline.at.min(since + REST)))
     }

@@ -41,20 +41,22 @@ fn a_client_is_stalled_only_while_it_is_its_turn() {
 #[test]
 fn no_time_counts_while_only_an_answer_is_owed() {
     let start = Instant::now();
+    let second = |after| start + Duration::from_secs(after);
     let activity = Activity::new(start);
-    assert!(!activity.owes_answer(), "a request is yet to come");
+    let overdue =
+        |clock: u64| activity.look(&limits(), || second(clock)).map(|deadline| (deadline.overdue, deadline.at));
+    assert_eq!(overdue(1), Some((Some(Overdue::Header), second(10))), "a request is yet to come");
     let exchange = activity.begin(false, false);
     activity.read(b"GET / HTTP/1.1\r\n");
-    assert!(activity.owes_answer());
+    assert_eq!(overdue(2), None);
     exchange.handed();
-    assert!(!activity.owes_answer(), "it is the client's turn");
+    assert_eq!(overdue(3), Some((Some(Overdue::Stalled), second(63))), "it is the client's turn");
     exchange.waiting();
-    assert!(activity.owes_answer());
+    assert_eq!(overdue(4), None);
     drop(exchange);
-    assert!(!activity.owes_answer(), "the next request is yet to come");
-    assert_eq!(overdue(&activity, start, 30), (Some(Overdue::Header), 40), "its head counts from the answer's end");
+    assert_eq!(overdue(30), Some((Some(Overdue::Header), second(40))), "the next head counts from the answer's end");
     let _stream = activity.begin(true, false);
-    assert!(!activity.owes_answer(), "a stream's turn may change beside the connection");
+    assert_eq!(overdue(50), Some((None, second(110))), "a stream's turn may change beside the connection");
 }
 
 #[test]
