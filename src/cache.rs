@@ -4,6 +4,7 @@ mod config;
 mod disk;
 mod metadata;
 pub mod objects;
+mod recent;
 pub mod signed_urls;
 
 pub use config::{Config, DiskConfig};

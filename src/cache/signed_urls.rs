@@ -7,7 +7,6 @@
 //! Follows <https://cloud.google.com/storage/docs/access-control/signed-urls>.
 
 mod key;
-mod recent;
 
 use std::fmt;
 use std::future::ready;
@@ -20,12 +19,15 @@ use http::{HeaderValue, Method};
 use moka::future::Cache;
 
 use self::key::{Key, Wanted};
-use self::recent::Recent;
+use super::recent::Recent;
 use crate::gcs::{self, Endpoint, Signer};
 use crate::object::{BucketName, ObjectName};
 
 /// Signatures that those who came a moment late may still find where they would wait for them.
 const JUST_SIGNED: u64 = 64;
+/// Into how many parts the capacity is divided, and how many KiB a part has at least.
+const PARTS: u64 = 16;
+const PART: u64 = 256;
 const MINUTE: Duration = Duration::from_mins(1);
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -146,7 +148,8 @@ impl SignedUrls {
     pub fn new(capacity: u64) -> Self {
         let places = RandomState::new();
         let signing = Cache::builder().max_capacity(JUST_SIGNED).build_with_hasher(places.clone());
-        Self(Arc::new(Inner { known: Recent::new(capacity), places, signing }))
+        let known = Recent::new(capacity, (capacity / PART).min(PARTS));
+        Self(Arc::new(Inner { known, places, signing }))
     }
 
     /// The URL of the window that `now` is in; however many wait for it, it is signed once.

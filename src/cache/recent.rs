@@ -3,8 +3,9 @@
 //! There are two generations. What is kept or asked for is put into the young one; when that weighs half of the bound, it
 //! becomes the old one, and what the old one still held is forgotten: nobody has asked for it for as long as half of the
 //! bound took to come together. So a question changes nothing but when it finds something old, and most only read.
+//! What is forgotten goes a little at a time, with what comes, so that no request waits for thousands of entries to go.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use std::mem;
 use std::sync::{PoisonError, RwLock};
 
@@ -14,8 +15,10 @@ use ahash::RandomState;
 /// himself whether what stands there is meant.
 #[derive(Debug)]
 pub(super) struct Recent<V> {
+    /// Of one part.
     half: u64,
-    generations: RwLock<Generations<V>>,
+    /// Each with a lock of its own, so that threads seldom meet.
+    parts: Vec<RwLock<Generations<V>>>,
 }
 
 #[derive(Debug)]
@@ -24,6 +27,8 @@ struct Generations<V> {
     /// Of the young one.
     weight: u64,
     old: HashMap<u64, Kept<V>, RandomState>,
+    /// What is forgotten and still takes room.
+    leaving: hash_map::IntoIter<u64, Kept<V>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -32,17 +37,21 @@ struct Kept<V> {
     weight: u32,
 }
 
+/// Two go for each that comes, so that all are gone when half of the bound has come together anew.
+type Gone<V> = [Option<(u64, Kept<V>)>; 2];
+
 impl<V: Clone> Recent<V> {
-    /// Keeps what weighs `most` together.
-    pub(super) fn new(most: u64) -> Self {
-        let generations = Generations { young: HashMap::default(), weight: 0, old: HashMap::default() };
-        Self { half: most / 2, generations: RwLock::new(generations) }
+    /// Keeps what weighs `most` together, in as many parts, one at least.
+    pub(super) fn new(most: u64, parts: u64) -> Self {
+        let parts = parts.max(1);
+        let half = most / parts / 2;
+        Self { half, parts: (0..parts).map(|_| RwLock::default()).collect() }
     }
 
     /// What `read` makes of the value that stands at a place; it sees to it that this is the one that is meant.
     pub(super) fn find<T>(&self, place: u64, read: impl Fn(&V) -> Option<T>) -> Option<T> {
         // Maps are whole whatever panicked beside them.
-        let generations = self.generations.read().unwrap_or_else(PoisonError::into_inner);
+        let generations = self.part(place).read().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = generations.young.get(&place).and_then(|kept| read(&kept.value)) {
             return Some(found);
         }
@@ -59,27 +68,48 @@ impl<V: Clone> Recent<V> {
         self.put(place, Kept { value, weight });
     }
 
+    /// Forgets what stands at a place.
+    pub(super) fn forget(&self, place: u64) {
+        let mut generations = self.part(place).write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(young) = generations.young.remove(&place) {
+            generations.weight -= u64::from(young.weight);
+        }
+        generations.old.remove(&place);
+    }
+
     fn put(&self, place: u64, kept: Kept<V>) {
-        let mut generations = self.generations.write().unwrap_or_else(PoisonError::into_inner);
-        let forgotten = generations.put(place, kept, self.half);
+        let mut generations = self.part(place).write().unwrap_or_else(PoisonError::into_inner);
+        let gone = generations.put(place, kept, self.half);
         drop(generations);
-        // There may be many, and nobody is to wait for them to go.
-        drop(forgotten);
+        // Nobody is to wait for it to go.
+        drop(gone);
+    }
+
+    fn part(&self, place: u64) -> &RwLock<Generations<V>> {
+        let index = place % self.parts.len() as u64;
+        &self.parts[usize::try_from(index).expect("less than there are parts")]
     }
 }
 
 impl<V> Generations<V> {
-    /// Gives back what is forgotten.
-    fn put(&mut self, place: u64, kept: Kept<V>, half: u64) -> HashMap<u64, Kept<V>, RandomState> {
+    fn put(&mut self, place: u64, kept: Kept<V>, half: u64) -> Gone<V> {
         self.weight += u64::from(kept.weight);
         if let Some(replaced) = self.young.insert(place, kept) {
             self.weight -= u64::from(replaced.weight);
         }
-        if self.weight < half {
-            return HashMap::default();
+        if self.weight >= half {
+            self.weight = 0;
+            let next = HashMap::with_capacity_and_hasher(self.young.len(), RandomState::default());
+            let young = mem::replace(&mut self.young, next);
+            self.leaving = mem::replace(&mut self.old, young).into_iter();
         }
-        self.weight = 0;
-        mem::replace(&mut self.old, mem::take(&mut self.young))
+        [self.leaving.next(), self.leaving.next()]
+    }
+}
+
+impl<V> Default for Generations<V> {
+    fn default() -> Self {
+        Self { young: HashMap::default(), weight: 0, old: HashMap::default(), leaving: HashMap::new().into_iter() }
     }
 }
 
@@ -89,14 +119,14 @@ mod tests {
 
     /// The numbers that are kept, each at a place of its own, and asked for no further.
     fn kept(recent: &Recent<u64>, numbers: impl IntoIterator<Item = u64>) -> Vec<u64> {
-        let generations = recent.generations.read().unwrap();
+        let generations = recent.parts[0].read().unwrap();
         let holds = |number: &u64| generations.young.contains_key(number) || generations.old.contains_key(number);
         numbers.into_iter().filter(holds).collect()
     }
 
     #[test]
     fn what_is_asked_for_stays_and_the_rest_is_forgotten() {
-        let recent = Recent::new(10);
+        let recent = Recent::new(10, 1);
         recent.keep(0, 0, 1);
         for number in 1..100 {
             recent.keep(number, number, 1);
@@ -109,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_value_counts_once_however_often_it_is_kept() {
-        let recent = Recent::new(10);
+        let recent = Recent::new(10, 1);
         recent.keep(0, 0, 1);
         for number in [1; 100] {
             recent.keep(number, number, 2);
@@ -119,7 +149,7 @@ mod tests {
 
     #[test]
     fn what_is_too_heavy_is_kept_until_the_next() {
-        let recent = Recent::new(1);
+        let recent = Recent::new(1, 1);
         recent.keep(0, 0, 3);
         assert_eq!(recent.find(0, |found| Some(*found)), Some(0));
         recent.keep(1, 1, 3);
@@ -128,10 +158,38 @@ mod tests {
 
     #[test]
     fn another_value_at_the_place_is_none() {
-        let recent = Recent::new(10);
+        let recent = Recent::new(10, 1);
         recent.keep(0, 7, 1);
         assert_eq!(recent.find(0, |found| (*found == 8).then_some(())), None);
         recent.keep(0, 8, 1);
         assert_eq!(recent.find(0, |found| (*found == 8).then_some(())), Some(()));
+    }
+
+    #[test]
+    fn what_is_forgotten_is_found_no_more() {
+        let recent = Recent::new(10, 1);
+        for number in 0..7 {
+            recent.keep(number, number, 1);
+        }
+        let generations = recent.parts[0].read().unwrap();
+        assert!(generations.old.contains_key(&0) && generations.young.contains_key(&6));
+        drop(generations);
+        recent.forget(0);
+        recent.forget(6);
+        assert_eq!(kept(&recent, 0..7), [1, 2, 3, 4, 5]);
+        assert_eq!([0, 6].map(|number| recent.find(number, |found| Some(*found))), [None, None]);
+        assert_eq!(recent.parts[0].read().unwrap().weight, 1);
+    }
+
+    #[test]
+    fn no_more_takes_room_than_the_bound_allows() {
+        let recent = Recent::new(1000, 4);
+        let value = std::sync::Arc::new(());
+        let places = RandomState::new();
+        for number in 0..10_000_u64 {
+            recent.keep(places.hash_one(number), std::sync::Arc::clone(&value), 1);
+            assert!(std::sync::Arc::strong_count(&value) <= 1001, "{number}");
+        }
+        assert!(std::sync::Arc::strong_count(&value) > 500);
     }
 }
