@@ -25,7 +25,8 @@ const CAPACITY_AGAIN: u64 = 32 * 1024 * 1024;
 const PARTS: u64 = 16;
 /// Places in moka's table from the beginning; a table that grows is copied again and again.
 const PLACES: usize = 16 * 1024 - 384;
-/// What an entry takes besides its metadata and the letters of its name: OVERHEAD_DOC.
+/// What an entry takes besides its metadata and the letters of its name: two places in a table, half
+/// of which are free, and what the allocator adds.
 const OVERHEAD: usize = 256;
 /// The same with moka's own book-keeping: 170,000 of them, with names of 11 letters, made the process 69 MiB larger.
 const OVERHEAD_AGAIN: usize = 360;
