@@ -12,6 +12,7 @@ mod moment;
 mod name;
 mod range;
 mod texts;
+mod value;
 
 pub use decimal::decimal;
 pub use media_type::{MediaType, is_active};

@@ -5,6 +5,8 @@
 
 use http::HeaderValue;
 
+use super::value::value;
+
 /// Types that a browser may run scripts of, besides all XML and all that has parts.
 const ACTIVE: [&str; 5] = ["text/html", "text/xml", "application/xml", "application/pdf", "text/xsl"];
 /// Types that say nothing.
@@ -25,9 +27,7 @@ impl MediaType {
         if UNKNOWN.iter().any(|unknown| essence.eq_ignore_ascii_case(unknown)) {
             return None;
         }
-        // `from_bytes`, since it may be UTF-8; control characters are refused by it.
-        let value = HeaderValue::from_bytes(told.as_bytes()).ok()?;
-        Some(Self { value, is_active: is_active(told) })
+        value(told).map(|value| Self { value, is_active: is_active(told) })
     }
 
     /// A type that we know.

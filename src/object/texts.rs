@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::HeaderValue;
 
 use super::media_type::MediaType;
+use super::value::value;
 
 /// So many sets are shared at most.
 const MOST: usize = 64;
@@ -75,7 +76,7 @@ impl Text {
     /// An empty text is none.
     fn new(told: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(told);
-        let form = HeaderValue::from_bytes(text.as_bytes()).map_or_else(|_| Form::Odd((*text).into()), Form::Legal);
+        let form = value(&text).map_or_else(|| Form::Odd((*text).into()), Form::Legal);
         (!text.is_empty()).then_some(Self(form))
     }
 
