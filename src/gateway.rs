@@ -276,8 +276,10 @@ impl Gateway {
                     object,
                     subject: connection.tells(admitted),
                 };
-                // A redirect is not to carry all that this takes.
-                match Box::pin(proxy::deliver(source, admitted, fetch, exchange, decision_for)).await? {
+                // A redirect is not to carry all that this takes: three KiB, which are copied unless their room is there first.
+                let room = Box::new_uninit();
+                let delivered = Box::write(room, proxy::deliver(source, admitted, fetch, exchange, decision_for));
+                match Box::into_pin(delivered).await? {
                     Opened::Answer(response, decision) => {
                         exchange.decided(decision);
                         return Ok(response);
