@@ -22,6 +22,7 @@ pub mod route;
 mod signed_url;
 pub mod subject;
 mod supply;
+mod turn;
 pub mod vendor;
 pub mod vouched;
 
@@ -131,6 +132,9 @@ impl Gateway {
             let mut response = closed(&head, answer, scope.cors, exchange);
             if keeps_link {
                 response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+            }
+            if response.body().waited_for().is_some_and(|bytes| bytes <= turn::SMALL) {
+                turn::give_way().await;
             }
             response
         }

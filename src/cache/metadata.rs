@@ -147,11 +147,11 @@ impl MetadataCache {
         let sought = inner.sought(connection, object);
         let (connection, object) = (Arc::clone(connection), object.clone());
         let entry = Entry { known, since: inner.nanos(now) };
-        if inner.again.contains_key(&sought) {
-            inner.again.insert(Key { place: sought.place, connection, object }, entry);
-        } else {
-            let weight = weight(&object, &entry.known);
-            inner.once.keep(sought.place, Seen { connection, object, entry }, weight);
+        let weight = weight(&object, &entry.known);
+        let seen = Seen { connection, object, entry };
+        // Whoever asks again at this moment takes this one along, or is found to have been here.
+        if let Some(seen) = inner.once.keep_unless(sought.place, (seen, weight), || inner.again.contains_key(&sought)) {
+            inner.keep_again(sought.place, seen);
         }
     }
 
@@ -170,12 +170,13 @@ impl Inner {
 
     /// What was asked for once, and is now asked for again.
     fn promote(&self, sought: Sought<'_>) -> Option<Entry> {
-        let place = sought.place;
-        let Seen { connection, object, entry } =
-            self.once.find(place, |seen| sought.is(&seen.connection, &seen.object).then(|| seen.clone()))?;
-        self.once.forget(place);
+        let is_sought = |seen: &Seen| sought.is(&seen.connection, &seen.object);
+        self.once.take(sought.place, is_sought, |seen| self.keep_again(sought.place, seen))
+    }
+
+    fn keep_again(&self, place: u64, Seen { connection, object, entry }: Seen) -> Entry {
         self.again.insert(Key { place, connection, object }, entry.clone());
-        Some(entry)
+        entry
     }
 
     fn nanos(&self, now: Instant) -> u64 {

@@ -5,7 +5,7 @@
 //! bound took to come together. So a question changes nothing but when it finds something old, and most only read.
 //! What is forgotten goes a little at a time, with what comes, so that no request waits for thousands of entries to go.
 
-use std::collections::{HashMap, hash_map};
+use std::collections::hash_map::{self, Entry, HashMap};
 use std::mem;
 use std::sync::{PoisonError, RwLock};
 
@@ -37,8 +37,9 @@ struct Kept<V> {
     weight: u32,
 }
 
-/// Two go for each that comes, so that all are gone when half of the bound has come together anew.
-type Gone<V> = [Option<(u64, Kept<V>)>; 2];
+/// What goes for one that comes: two, so that all are gone when half of the bound has come together anew; and the rest,
+/// should what came be so heavy that there is one.
+type Gone<V> = ([Option<(u64, Kept<V>)>; 2], Option<hash_map::IntoIter<u64, Kept<V>>>);
 
 impl<V: Clone> Recent<V> {
     /// Keeps what weighs `most` together, in as many parts, one at least.
@@ -77,6 +78,37 @@ impl<V: Clone> Recent<V> {
         generations.old.remove(&place);
     }
 
+    /// Keeps a value unless it is kept `elsewhere`, and gives it back then. Nobody else comes near the place meanwhile.
+    pub(super) fn keep_unless(
+        &self,
+        place: u64,
+        (value, weight): (V, u32),
+        elsewhere: impl FnOnce() -> bool,
+    ) -> Option<V> {
+        let mut generations = self.part(place).write().unwrap_or_else(PoisonError::into_inner);
+        if elsewhere() {
+            return Some(value);
+        }
+        let gone = generations.put(place, Kept { value, weight }, self.half);
+        drop(generations);
+        drop(gone);
+        None
+    }
+
+    /// Gives the value at a place to `then`, if it is the one that is meant, and forgets it. Nobody else comes near the
+    /// place meanwhile.
+    pub(super) fn take<T>(&self, place: u64, is_meant: impl Fn(&V) -> bool, then: impl FnOnce(V) -> T) -> Option<T> {
+        let part = self.part(place);
+        if !part.read().unwrap_or_else(PoisonError::into_inner).holds(place) {
+            return None;
+        }
+        let mut generations = part.write().unwrap_or_else(PoisonError::into_inner);
+        let value = generations.take(place, is_meant)?;
+        let taken = then(value);
+        drop(generations);
+        Some(taken)
+    }
+
     fn put(&self, place: u64, kept: Kept<V>) {
         let mut generations = self.part(place).write().unwrap_or_else(PoisonError::into_inner);
         let gone = generations.put(place, kept, self.half);
@@ -97,13 +129,30 @@ impl<V> Generations<V> {
         if let Some(replaced) = self.young.insert(place, kept) {
             self.weight -= u64::from(replaced.weight);
         }
+        let mut rest = None;
         if self.weight >= half {
             self.weight = 0;
             let next = HashMap::with_capacity_and_hasher(self.young.len(), RandomState::default());
             let young = mem::replace(&mut self.young, next);
-            self.leaving = mem::replace(&mut self.old, young).into_iter();
+            rest = Some(mem::replace(&mut self.leaving, mem::replace(&mut self.old, young).into_iter()));
         }
-        [self.leaving.next(), self.leaving.next()]
+        ([self.leaving.next(), self.leaving.next()], rest)
+    }
+
+    fn holds(&self, place: u64) -> bool {
+        self.young.contains_key(&place) || self.old.contains_key(&place)
+    }
+
+    fn take(&mut self, place: u64, is_meant: impl Fn(&V) -> bool) -> Option<V> {
+        // What is young is newer than what is old.
+        if let Entry::Occupied(young) = self.young.entry(place) {
+            let young = is_meant(&young.get().value).then(|| young.remove())?;
+            self.weight -= u64::from(young.weight);
+            self.old.remove(&place);
+            return Some(young.value);
+        }
+        let old = self.old.remove(&place)?;
+        is_meant(&old.value).then_some(old.value)
     }
 }
 
@@ -179,6 +228,30 @@ mod tests {
         assert_eq!(kept(&recent, 0..7), [1, 2, 3, 4, 5]);
         assert_eq!([0, 6].map(|number| recent.find(number, |found| Some(*found))), [None, None]);
         assert_eq!(recent.parts[0].read().unwrap().weight, 1);
+    }
+
+    #[test]
+    fn what_is_taken_is_the_newest_and_is_gone() {
+        let recent = Recent::new(10, 1);
+        recent.keep(0, 1, 1);
+        for number in 1..6 {
+            recent.keep(number, 7, 1);
+        }
+        recent.keep(0, 2, 1);
+        assert_eq!(recent.take(0, |found| *found == 1, |found| found), None, "another one");
+        assert_eq!(recent.take(0, |_| true, |found| found), Some(2));
+        assert_eq!(recent.take(0, |_| true, |found| found), None);
+        assert_eq!(recent.take(1, |_| true, |found| found), Some(7), "an old one");
+        assert_eq!(kept(&recent, 0..6), [2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn what_is_kept_elsewhere_is_given_back() {
+        let recent = Recent::new(10, 1);
+        assert_eq!(recent.keep_unless(0, (5, 1), || true), Some(5));
+        assert_eq!(kept(&recent, 0..1), [0; 0]);
+        assert_eq!(recent.keep_unless(0, (5, 1), || false), None);
+        assert_eq!(kept(&recent, 0..1), [0]);
     }
 
     #[test]

@@ -63,6 +63,14 @@ impl Body {
         Self { content: Content::Object(body), exchange: None }
     }
 
+    /// How many bytes it has, if they come from GCS for this answer and their number is known.
+    pub(super) fn waited_for(&self) -> Option<u64> {
+        match &self.content {
+            Content::Object(_) | Content::Filling(_) => self.size_hint().exact(),
+            Content::Full(_) | Content::Stretch(_) | Content::Decompressed(_) => None,
+        }
+    }
+
     /// Bytes that are all there.
     pub fn kept(bytes: Bytes) -> Self {
         Self { content: Content::Full((!bytes.is_empty()).then_some(bytes)), exchange: None }

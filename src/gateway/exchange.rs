@@ -239,6 +239,7 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        self.metrics.in_flight().dec();
         // Where there is no body, the head is the end.
         let to_head = self.to_head.filter(|_| self.announced == Some(0));
         let to_end = to_head.unwrap_or_else(|| self.started.elapsed());
@@ -259,7 +260,6 @@ impl Drop for Exchange {
         if let Some(entry) = self.entry.take() {
             self.audit.record(entry.record(&self.event));
         }
-        self.metrics.in_flight().dec();
     }
 }
 

@@ -4,7 +4,6 @@
 //! So closing shuts down our direction, then reads and forgets for a short while: RFC 9112, section 9.6.
 
 use std::io::{self, IoSlice};
-use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -22,8 +21,6 @@ const LINGER_BYTES: usize = 512 * 1024;
 /// Bytes of one read. hyper makes its buffer larger whenever a read fills it, and would go on up to 256 KiB for whoever
 /// sends much.
 const MOST_READ: usize = 64 * 1024 - 1;
-/// Bytes that may wait for a turn. More would have left the core's cache when it comes.
-const SMALL: usize = 32 * 1024;
 
 /// What is known of the bytes on their way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,15 +41,13 @@ pub(super) struct Socket<T> {
     unread: Bytes,
     /// The stream did not take the last bytes.
     held_back: bool,
-    /// Something was read that is not answered.
-    owes_turn: bool,
     closing: Option<Pin<Box<Sleep>>>,
     forgotten: usize,
 }
 
 impl<T> Socket<T> {
     pub(super) fn new(stream: T, activity: Activity) -> Self {
-        Self { stream, activity, unread: Bytes::new(), held_back: false, owes_turn: false, closing: None, forgotten: 0 }
+        Self { stream, activity, unread: Bytes::new(), held_back: false, closing: None, forgotten: 0 }
     }
 
     /// Takes bytes back, to be read once more.
@@ -66,18 +61,6 @@ impl<T> Socket<T> {
         if self.unread.is_empty() {
             self.unread = Bytes::new();
         }
-    }
-
-    /// Lets the tasks that are ready go first, once an answer. So they find out what they have to send before anybody
-    /// does, what they send leaves in quick succession, and who receives it, a device or another process, is woken once
-    /// instead of for each.
-    fn poll_turn(&mut self, cx: &mut Context<'_>, bytes: usize) -> Poll<()> {
-        if !mem::take(&mut self.owes_turn) || bytes > SMALL {
-            return Poll::Ready(());
-        }
-        self.flows(false);
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 
     fn wrote(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -110,7 +93,6 @@ impl<T: AsyncRead + Unpin> AsyncRead for Socket<T> {
         let result = Pin::new(&mut (&mut self.stream).take(MOST_READ as u64)).poll_read(cx, buf);
         if buf.filled().len() > before {
             self.activity.read(&buf.filled()[before..]);
-            self.owes_turn = true;
         }
         result
     }
@@ -118,7 +100,6 @@ impl<T: AsyncRead + Unpin> AsyncRead for Socket<T> {
 
 impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        ready!(self.poll_turn(cx, bytes.len()));
         let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.wrote(result)
     }
@@ -128,7 +109,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<T> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.poll_turn(cx, slices.iter().map(|slice| slice.len()).sum()));
         let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.wrote(result)
     }
@@ -167,8 +147,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::time::Instant;
 
@@ -210,33 +188,6 @@ mod tests {
         drop(client);
         socket.shutdown().await.unwrap();
         assert!(!rests(&activity));
-    }
-
-    /// Who came first: the answer that was to be written, or another task that was ready.
-    async fn first(socket: &mut Socket<tokio::io::DuplexStream>, answer: &[u8]) -> &'static str {
-        let order = RefCell::new(Vec::new());
-        let answered = async {
-            let written = socket.write_vectored(&[IoSlice::new(answer)]).await.unwrap();
-            assert!(written > 0);
-            order.borrow_mut().push("answer");
-        };
-        futures_util::future::join(answered, async { order.borrow_mut().push("other") }).await;
-        order.take()[0]
-    }
-
-    #[tokio::test]
-    async fn a_small_answer_gives_way_once_and_a_large_one_never() {
-        for (length, comes) in [(1, "other"), (SMALL, "other"), (SMALL + 1, "answer")] {
-            let (_activity, mut socket, mut client) = answered(false);
-            for _request in 0..2 {
-                client.write_all(b"GET").await.unwrap();
-                socket.read_exact(&mut [0; 3]).await.unwrap();
-                assert_eq!(first(&mut socket, &vec![b'a'; length]).await, comes, "{length}");
-                client.read_exact(&mut vec![0; length.min(8)]).await.unwrap();
-                assert_eq!(first(&mut socket, b"b").await, "answer", "{length}");
-                client.read_exact(&mut [0]).await.unwrap();
-            }
-        }
     }
 
     #[tokio::test]
