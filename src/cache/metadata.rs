@@ -126,7 +126,7 @@ impl MetadataCache {
         Self(Arc::new(Inner { once, again, places, began: Instant::now(), present_for, missing_for }))
     }
 
-    /// What is known and still fresh at `now`.
+    /// What is known and still fresh at `now`. What another thread asks for again at this very moment may be missed.
     pub fn lookup(&self, connection: &str, object: &ObjectName, now: Instant) -> Option<Known> {
         let inner = &*self.0;
         let sought = inner.sought(connection, object);
@@ -298,5 +298,33 @@ mod tests {
             cache.forget(&connection, &object);
             assert_eq!(ask(70), None);
         }
+    }
+
+    #[test]
+    fn what_is_forgotten_or_learned_anew_stays_so_while_others_ask() {
+        let cache = of(100, 100);
+        let (connection, object): (Arc<str>, _) = ("street".into(), ObjectName::new("a").expect("legal"));
+        let then = Instant::now();
+        let later = then + Duration::from_secs(50);
+        let ask = |now| cache.lookup(&connection, &object, now);
+        let over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                    ask(then);
+                }
+            });
+            let all_held = (0..2000).all(|_| {
+                cache.insert(&connection, &object, Known::Missing, then);
+                cache.insert(&connection, &object, Known::Missing, later);
+                // What is on its way from one room to the other may be missed, once.
+                let then_known = || ask(then + Duration::from_secs(70));
+                let learned = then_known().or_else(then_known).is_some();
+                cache.forget(&connection, &object);
+                learned && ask(then).is_none()
+            });
+            over.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(all_held);
+        });
     }
 }
