@@ -1,7 +1,7 @@
 //! The task that fills: one read of GCS for all who wait.
 //!
 //! Decides whether what GCS sends is kept or only passed on. Lives on when the client that began it goes away, and ends
-//! when the last reader does. A fill that breaks, or whose checksum is wrong, leaves nothing behind.
+//! when the last reader does, unless one got all that was asked for. A fill that breaks, or whose checksum is wrong, leaves nothing behind.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -131,7 +131,7 @@ impl Fill {
         Ok(())
     }
 
-    /// `None` once nobody reads any more.
+    /// `None` once nobody wants it any more.
     async fn unless_abandoned<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = std::pin::pin!(work);
         poll_fn(|cx| match self.filling.poll_abandoned(cx) {

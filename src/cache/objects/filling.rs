@@ -1,7 +1,8 @@
 //! One fill under way: what has come of it so far, for all who wait.
 //!
-//! Decides when a reader has something to read, and when nobody reads any more, so that the fill may end. Bytes are
-//! shared, never copied. Who reads gets every byte or an error; a fill that breaks breaks for all of them.
+//! Decides when a reader has something to read, and when nobody wants the fill any more, so that it may end: all readers
+//! went away, and none of them because they had what they came for. Bytes are shared, never copied. Who reads gets every
+//! byte or an error; a fill that breaks breaks for all of them.
 
 use std::fmt;
 use std::mem;
@@ -25,8 +26,10 @@ struct Progress {
     /// What has come so far; empty again once it is whole.
     pieces: Vec<Bytes>,
     readers: usize,
+    /// Somebody got all that they asked for: then the rest, which is not much, is worth having for the next.
+    was_of_use: bool,
     waiting: Vec<Waker>,
-    /// Whoever fills, to be told when nobody reads any more.
+    /// Whoever fills, to be told when nobody wants it any more.
     filler: Option<Waker>,
 }
 
@@ -38,7 +41,7 @@ enum Phase {
     /// Not to be kept: one reader takes the stream, the others read for themselves.
     Passed(Option<Box<Read>>),
     Failed(Arc<Error>),
-    /// The last reader went away.
+    /// The last reader went away, and none had what they asked for.
     Abandoned,
 }
 
@@ -52,7 +55,7 @@ pub enum Opened {
     Alone,
 }
 
-/// One of those who read a fill. The fill goes on as long as there is one.
+/// One of those who read a fill. The fill goes on as long as there is one, and once one of them got all of theirs.
 pub struct Reader {
     filling: Arc<Filling>,
     /// The next byte, and the one after the last.
@@ -66,9 +69,7 @@ pub struct Reader {
 impl Filling {
     /// A fill with its first reader.
     pub(super) fn begin() -> (Arc<Self>, Reader) {
-        let progress =
-            Progress { phase: Phase::Opening, pieces: Vec::new(), readers: 1, waiting: Vec::new(), filler: None };
-        let filling = Arc::new(Self { progress: Mutex::new(progress) });
+        let filling = Arc::new(Self { progress: Mutex::new(Progress::begin()) });
         let reader = Reader::new(Arc::clone(&filling));
         (filling, reader)
     }
@@ -123,10 +124,10 @@ impl Filling {
         self.progress().pieces.clone()
     }
 
-    /// Ready once nobody reads any more; from then on nobody can join.
+    /// Ready once nobody wants it any more; from then on nobody can join.
     pub(super) fn poll_abandoned(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut progress = self.progress();
-        if progress.readers == 0 {
+        if !progress.is_wanted() {
             progress.phase = Phase::Abandoned;
             progress.pieces = Vec::new();
             return Poll::Ready(());
@@ -135,10 +136,10 @@ impl Filling {
         Poll::Pending
     }
 
-    /// Ready while nobody reads; unlike [`Self::poll_abandoned`] this changes nothing.
-    pub(super) fn poll_unread(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready while nobody wants it; unlike [`Self::poll_abandoned`] this changes nothing.
+    pub(super) fn poll_unwanted(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut progress = self.progress();
-        if progress.readers == 0 {
+        if !progress.is_wanted() {
             return Poll::Ready(());
         }
         progress.tell(cx);
@@ -159,6 +160,16 @@ impl Filling {
 }
 
 impl Progress {
+    /// Nothing has come, and one reads.
+    fn begin() -> Self {
+        let (pieces, waiting) = (Vec::new(), Vec::new());
+        Self { phase: Phase::Opening, pieces, readers: 1, was_of_use: false, waiting, filler: None }
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.readers > 0 || self.was_of_use
+    }
+
     fn wake(&mut self) {
         for waker in self.waiting.drain(..) {
             waker.wake();
@@ -206,6 +217,9 @@ impl Reader {
     /// Reads `span` alone, or nothing at all.
     pub fn narrow(mut self, span: Option<Span>) -> Self {
         (self.at, self.end) = span.map_or((0, 0), |span| (span.first, span.last + 1));
+        if span.is_none() {
+            self.filling.progress().was_of_use = true;
+        }
         self
     }
 
@@ -233,6 +247,7 @@ impl Reader {
             return Poll::Pending;
         }
         self.at += found.len() as u64;
+        progress.was_of_use |= self.at >= self.end;
         Poll::Ready(Some(Ok(found)))
     }
 }
@@ -251,7 +266,7 @@ impl Drop for Reader {
     fn drop(&mut self) {
         let mut progress = self.filling.progress();
         progress.readers -= 1;
-        if progress.readers == 0
+        if !progress.is_wanted()
             && let Some(filler) = progress.filler.take()
         {
             filler.wake();
@@ -280,5 +295,48 @@ impl Body for Reader {
 impl fmt::Debug for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader").field("at", &self.at).field("end", &self.end).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether the fill goes on once a reader, who does this with it, is gone.
+    fn goes_on(read: impl FnOnce(Reader)) -> bool {
+        let (filling, reader) = Filling::begin();
+        filling.push(Bytes::from_static(b"0123456789"));
+        read(reader);
+        let cx = &mut Context::from_waker(Waker::noop());
+        let (unwanted, abandoned) = (filling.poll_unwanted(cx), filling.poll_abandoned(cx));
+        assert_eq!(unwanted, abandoned);
+        abandoned.is_pending()
+    }
+
+    /// Reads what there is of a part.
+    fn part(first: u64, last: u64) -> impl FnOnce(Reader) {
+        move |reader| {
+            let mut reader = reader.narrow(Some(Span { first, last }));
+            while let Poll::Ready(Some(Ok(_))) = reader.poll_piece(&Context::from_waker(Waker::noop())) {}
+        }
+    }
+
+    #[test]
+    fn a_fill_goes_on_for_the_next_once_somebody_has_all_that_was_asked_for() {
+        assert!(goes_on(part(3, 9)), "all of it has come");
+        assert!(goes_on(|reader| drop(reader.narrow(None))), "an empty object's");
+        assert!(!goes_on(part(3, 10)), "the last byte has not come");
+        assert!(!goes_on(|reader| drop(reader.narrow(Some(Span { first: 0, last: 0 })))), "nothing was read");
+        assert!(!goes_on(drop), "nothing was asked for");
+    }
+
+    #[test]
+    fn whoever_leaves_early_takes_nothing_from_who_had_enough() {
+        let early = |reader: Reader| {
+            let other = reader.filling.join().expect("still opening");
+            part(0, 4)(other);
+            drop(reader);
+        };
+        assert!(goes_on(early));
     }
 }

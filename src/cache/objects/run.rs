@@ -115,13 +115,13 @@ impl Run {
         self.store.leave(&key, &filling);
     }
 
-    /// `None` once nobody reads any of the chunks any more.
+    /// `None` once nobody wants any of the chunks any more.
     async fn unless_abandoned<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = std::pin::pin!(work);
         poll_fn(|cx| {
-            // All are asked, so that each remembers whom to wake; a chunk that nobody reads is read for those behind it.
-            let read = self.chunks.iter().filter(|chunk| chunk.filling.poll_unread(cx).is_pending()).count();
-            if read == 0 && self.chunks.iter().all(|chunk| chunk.filling.poll_abandoned(cx).is_ready()) {
+            // All are asked, so that each remembers whom to wake; a chunk that nobody wants is read for those behind it.
+            let wanted = self.chunks.iter().filter(|chunk| chunk.filling.poll_unwanted(cx).is_pending()).count();
+            if wanted == 0 && self.chunks.iter().all(|chunk| chunk.filling.poll_abandoned(cx).is_ready()) {
                 return Poll::Ready(None);
             }
             work.as_mut().poll(cx).map(Some)

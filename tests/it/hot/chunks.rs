@@ -127,3 +127,17 @@ async fn a_client_that_leaves_ends_what_nobody_else_reads() {
     at_rest(&gateway).await;
     assert_part(&get(&gateway, 0, 6_000_000).await, 0, 6_000_000);
 }
+
+#[tokio::test]
+async fn a_few_bytes_are_enough_to_keep_their_chunk() {
+    let gateway = start().await;
+    let gate = Gate::new();
+    gateway.gcs.inject(Fault::new(Action::Stall(gate.clone())).on(Operation::Media).after_bytes(500_000));
+    assert_part(&get(&gateway, 4 * MEBIBYTE + 7, 4 * MEBIBYTE + 9).await, 4 * MEBIBYTE + 7, 4 * MEBIBYTE + 9);
+    until("the client has left", async || metric(gateway.admin, "gsgate_requests_in_flight").await == 0).await;
+    gate.open();
+    let entries = async || metric(gateway.admin, "gsgate_cache_entries{tier=\"memory\"}").await;
+    until("the chunk is kept, with the note that there is one", async || entries().await == 2).await;
+    assert_part(&get(&gateway, 4 * MEBIBYTE, 5 * MEBIBYTE - 1).await, 4 * MEBIBYTE, 5 * MEBIBYTE - 1);
+    assert_eq!(gateway.gcs.requests().len(), 1);
+}

@@ -119,6 +119,22 @@ async fn a_fill_that_nobody_waits_for_ends_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_part_is_enough_to_have_all_of_it_read_and_kept() {
+    let gateway = start().await;
+    gateway.put("x", object());
+    gateway.client.head("/media/x", &[]).await;
+    let gate = Gate::new();
+    gateway.gcs.inject(Fault::new(Action::Stall(gate.clone())).on(Operation::Media).after_bytes(100_000));
+    let part = gateway.client.get("/media/x", &[("range", "bytes=10-999")]).await;
+    assert_eq!((part.status.as_u16(), part.bytes()), (206, &pattern(7, 10, 990)[..]));
+    until("the client has left", async || metric(gateway.admin, "gsgate_requests_in_flight").await == 0).await;
+    gate.open();
+    until("all is kept", async || metric(gateway.admin, "gsgate_cache_entries{tier=\"memory\"}").await == 1).await;
+    assert_eq!(gateway.client.get("/media/x", &[]).await.bytes(), pattern(7, 0, SIZE));
+    assert_eq!(gateway.gcs.count(Operation::Media), 1);
+}
+
+#[tokio::test]
 async fn a_fill_with_a_wrong_sum_breaks_for_all_and_is_not_kept() {
     let gateway = start().await;
     gateway.put("x", object());
