@@ -17,7 +17,7 @@ use super::connection::Connection;
 use super::decide::Decision;
 use super::reject::Rejection;
 use crate::audit::{Audit, Record};
-use crate::metrics::{FinishedRequest, Metrics, Requests};
+use crate::metrics::{FinishedRequest, Held, Metrics, Requests};
 use crate::object::{Generation, ObjectName};
 use crate::telemetry::{AccessEvent, Causes, Outcome, RequestId, Sender};
 
@@ -25,6 +25,8 @@ use crate::telemetry::{AccessEvent, Causes, Outcome, RequestId, Sender};
 #[derive(Debug)]
 pub struct Exchange {
     metrics: Metrics,
+    /// Counts it as in flight until it is gone, whatever happens on its way out.
+    _in_flight: Held,
     /// Of the connection that the client was admitted to.
     requests: Option<Arc<Requests>>,
     started: Instant,
@@ -54,9 +56,9 @@ impl Exchange {
     /// Begins with a request's head. Boxed, since it is handed on until the last byte, and is large.
     pub fn begin(head: &Parts, metrics: &Metrics, audit: &Audit) -> Box<Self> {
         let sender = Sender::of(&head.headers);
-        metrics.in_flight().inc();
         Box::new(Self {
             metrics: metrics.clone(),
+            _in_flight: Held::new(metrics.in_flight()),
             requests: None,
             started: Instant::now(),
             to_head: None,
@@ -239,7 +241,6 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.metrics.in_flight().dec();
         // Where there is no body, the head is the end.
         let to_head = self.to_head.filter(|_| self.announced == Some(0));
         let to_end = to_head.unwrap_or_else(|| self.started.elapsed());
