@@ -15,6 +15,7 @@ pub mod watch;
 mod activity;
 mod alarm;
 mod body;
+mod caller;
 mod config;
 mod connection;
 mod notice;

@@ -4,25 +4,27 @@
 //! it is asked whom to wake; who is known to it needs to look no further than at a flag.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep};
+
+use crate::server::caller::Caller;
 
 /// A timer that is set anew again and again, and asked more often than that.
 pub(super) struct Alarm<'a> {
     timer: Pin<&'a mut Sleep>,
     /// Whom the timer wakes.
-    known: Option<Waker>,
+    known: Caller,
 }
 
 impl<'a> Alarm<'a> {
     pub(super) fn new(timer: Pin<&'a mut Sleep>) -> Self {
-        Self { timer, known: None }
+        Self { timer, known: Caller::default() }
     }
 
     pub(super) fn set(&mut self, time: Instant) {
-        self.known = None;
+        self.known.forget();
         self.timer.as_mut().reset(time);
     }
 
@@ -34,11 +36,10 @@ impl<'a> Alarm<'a> {
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let is_known = self.known.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-        if is_known && !self.timer.is_elapsed() {
+        if self.known.is(cx) && !self.timer.is_elapsed() {
             return Poll::Pending;
         }
-        self.known = Some(cx.waker().clone());
+        self.known.note(cx);
         // Where a task has done enough for one turn, the timer would note nobody.
         Pin::new(&mut unconstrained(self.timer.as_mut())).poll(cx)
     }
@@ -48,22 +49,12 @@ impl<'a> Alarm<'a> {
 mod tests {
     use std::pin::pin;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
     use std::time::Duration;
 
     use tokio::time::{advance, sleep};
 
     use super::*;
-
-    #[derive(Default)]
-    struct Calls(AtomicUsize);
-
-    impl Wake for Calls {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
+    use crate::server::caller::tests::Calls;
 
     #[tokio::test(start_paused = true)]
     async fn whoever_asked_last_is_woken_at_the_time_that_was_set_last() {
@@ -79,7 +70,7 @@ mod tests {
         alarm.bring_forward(Instant::now() + 20 * second);
         alarm.bring_forward(Instant::now() + 5 * second);
         assert!(ask(&mut alarm, 0).is_pending() && ask(&mut alarm, 1).is_pending() && ask(&mut alarm, 1).is_pending());
-        let called = || callers.each_ref().map(|calls| calls.0.load(Ordering::SeqCst));
+        let called = || callers.each_ref().map(|calls| calls.count());
         advance(4 * second).await;
         assert!(called() == [0, 0] && ask(&mut alarm, 1).is_pending());
         advance(2 * second).await;

@@ -5,9 +5,11 @@
 
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use tokio_util::sync::CancellationToken;
+
+use crate::server::caller::Caller;
 
 /// The word.
 #[derive(Debug, Default)]
@@ -27,21 +29,20 @@ impl Notice {
     /// Waits for it.
     pub(super) async fn given(&self) {
         let mut called = pin!(self.token.cancelled());
-        let mut left_word: Option<Waker> = None;
+        let mut left_word = Caller::default();
         std::future::poll_fn(|cx: &mut Context<'_>| self.poll(cx, &mut left_word, called.as_mut())).await;
     }
 
     fn poll(
         &self,
         cx: &mut Context<'_>,
-        left_word: &mut Option<Waker>,
+        left_word: &mut Caller,
         called: Pin<&mut impl Future<Output = ()>>,
     ) -> Poll<()> {
-        let is_heard = left_word.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-        if is_heard && !self.is_given.load(Ordering::Acquire) {
+        if left_word.is(cx) && !self.is_given.load(Ordering::Acquire) {
             return Poll::Pending;
         }
-        *left_word = Some(cx.waker().clone());
+        left_word.note(cx);
         called.poll(cx)
     }
 }
@@ -49,19 +50,9 @@ impl Notice {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::AtomicUsize;
-    use std::task::Wake;
 
     use super::*;
-
-    #[derive(Default)]
-    struct Calls(AtomicUsize);
-
-    impl Wake for Calls {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
+    use crate::server::caller::tests::Calls;
 
     #[test]
     fn whoever_listened_last_is_called_and_then_hears_it() {
@@ -73,7 +64,7 @@ mod tests {
             assert!(given.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         }
         notice.give();
-        assert_eq!(listeners.each_ref().map(|calls| calls.0.load(Ordering::SeqCst)), [0, 1]);
+        assert_eq!(listeners.each_ref().map(|calls| calls.count()), [0, 1]);
         let waker = Arc::clone(&listeners[1]).into();
         assert!(given.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
         assert!(pin!(notice.given()).poll(&mut Context::from_waker(&waker)).is_ready(), "for good");
