@@ -5,7 +5,7 @@
 //! bound took to come together. So a question changes nothing but when it finds something old, and most only read.
 //! What is forgotten goes a little at a time, with what comes, so that no request waits for thousands of entries to go.
 
-use std::collections::hash_map::{self, Entry, HashMap};
+use std::collections::hash_map::{self, HashMap};
 use std::mem;
 use std::sync::{PoisonError, RwLock};
 
@@ -60,13 +60,13 @@ impl<V: Clone> Recent<V> {
         let found = read(&kept.value)?;
         let kept = kept.clone();
         drop(generations);
-        self.put(place, kept);
+        self.keep(place, kept.value, kept.weight);
         Some(found)
     }
 
     /// Keeps a value.
     pub(super) fn keep(&self, place: u64, value: V, weight: u32) {
-        self.put(place, Kept { value, weight });
+        self.keep_unless(place, (value, weight), || false);
     }
 
     /// Forgets what stands at a place.
@@ -91,12 +91,13 @@ impl<V: Clone> Recent<V> {
         }
         let gone = generations.put(place, Kept { value, weight }, self.half);
         drop(generations);
+        // Nobody is to wait for it to go.
         drop(gone);
         None
     }
 
-    /// Gives the value at a place to `then`, if it is the one that is meant, and forgets it. Nobody else comes near the
-    /// place meanwhile.
+    /// Gives the newest value at a place to `then`, if it is the one that is meant, and forgets it. Another one stays.
+    /// Nobody else comes near the place meanwhile.
     pub(super) fn take<T>(&self, place: u64, is_meant: impl Fn(&V) -> bool, then: impl FnOnce(V) -> T) -> Option<T> {
         let part = self.part(place);
         if !part.read().unwrap_or_else(PoisonError::into_inner).holds(place) {
@@ -107,14 +108,6 @@ impl<V: Clone> Recent<V> {
         let taken = then(value);
         drop(generations);
         Some(taken)
-    }
-
-    fn put(&self, place: u64, kept: Kept<V>) {
-        let mut generations = self.part(place).write().unwrap_or_else(PoisonError::into_inner);
-        let gone = generations.put(place, kept, self.half);
-        drop(generations);
-        // Nobody is to wait for it to go.
-        drop(gone);
     }
 
     fn part(&self, place: u64) -> &RwLock<Generations<V>> {
@@ -144,15 +137,15 @@ impl<V> Generations<V> {
     }
 
     fn take(&mut self, place: u64, is_meant: impl Fn(&V) -> bool) -> Option<V> {
+        let other = |kept: &Kept<V>| !is_meant(&kept.value);
         // What is young is newer than what is old.
-        if let Entry::Occupied(young) = self.young.entry(place) {
-            let young = is_meant(&young.get().value).then(|| young.remove())?;
-            self.weight -= u64::from(young.weight);
-            self.old.remove(&place);
-            return Some(young.value);
+        if self.young.get(&place).is_some_and(other) {
+            return None;
         }
-        let old = self.old.remove(&place)?;
-        is_meant(&old.value).then_some(old.value)
+        let young = self.young.remove(&place);
+        self.weight -= young.as_ref().map_or(0, |young| u64::from(young.weight));
+        let old = if self.old.get(&place).is_some_and(other) { None } else { self.old.remove(&place) };
+        young.or(old).map(|kept| kept.value)
     }
 }
 
@@ -243,6 +236,20 @@ mod tests {
         assert_eq!(recent.take(0, |_| true, |found| found), None);
         assert_eq!(recent.take(1, |_| true, |found| found), Some(7), "an old one");
         assert_eq!(kept(&recent, 0..6), [2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn what_is_not_meant_stays_whoever_looks_for_another_at_its_place() {
+        let recent = Recent::new(10, 1);
+        let take = |wanted| recent.take(0, |found| *found == wanted, |found| found);
+        for number in 0..5 {
+            recent.keep(number, 7, 1);
+        }
+        assert!(recent.parts[0].read().unwrap().young.is_empty(), "all of them are old");
+        assert_eq!(take(8), None);
+        recent.keep(0, 8, 1);
+        assert_eq!((take(8), take(8)), (Some(8), None));
+        assert_eq!((take(7), take(7)), (Some(7), None));
     }
 
     #[test]
