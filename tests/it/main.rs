@@ -39,5 +39,6 @@ mod sign_oracle;
 mod studio;
 mod support;
 mod tasks;
+mod turns;
 mod upstream;
 mod vendors;
