@@ -20,6 +20,16 @@ pub(crate) struct Target {
     pub(crate) tls: Option<TlsConnector>,
 }
 
+impl Target {
+    pub(crate) async fn connect(&self) -> anyhow::Result<Stream> {
+        let tcp = TcpStream::connect(self.address).await.context("cannot connect")?;
+        tcp.set_nodelay(true)?;
+        let Some(tls) = &self.tls else { return Ok(Stream::Plain(tcp)) };
+        let name = ServerName::try_from("localhost").expect("a name");
+        Ok(Stream::Tls(Box::new(tls.connect(name, tcp).await.context("no TLS")?)))
+    }
+}
+
 /// A connection, and what was read of it but not yet used.
 pub(crate) struct Connection {
     stream: Stream,
@@ -40,16 +50,7 @@ impl Connection {
 
     /// One with a buffer of this size, for whom many rest.
     pub(crate) async fn with_buffer(target: &Target, buffer: usize) -> anyhow::Result<Self> {
-        let tcp = TcpStream::connect(target.address).await.context("cannot connect")?;
-        tcp.set_nodelay(true)?;
-        let stream = match &target.tls {
-            None => Stream::Plain(tcp),
-            Some(tls) => {
-                let name = ServerName::try_from("localhost").expect("a name");
-                Stream::Tls(Box::new(tls.connect(name, tcp).await.context("no TLS")?))
-            }
-        };
-        Ok(Self { stream, buffer: vec![0; buffer] })
+        Ok(Self { stream: target.connect().await?, buffer: vec![0; buffer] })
     }
 
     /// Sends a request and reads the whole answer; `piece` sees the head, and each piece of the body with its place.
@@ -110,7 +111,7 @@ impl Head {
 }
 
 /// Plain or TLS.
-enum Stream {
+pub(crate) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }

@@ -30,7 +30,10 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let target = Target { address: arguments.target, tls: arguments.tls.as_deref().map(tls::connector).transpose()? };
+    let target = Target {
+        address: arguments.target,
+        tls: arguments.tls.as_deref().map(|keys| tls::connector(keys, false)).transpose()?,
+    };
     let plan = Plan::new(arguments.plan);
     let mut random = fastrand::Rng::new();
     // What the first connections make the process load and allocate once is nobody's.

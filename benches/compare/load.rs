@@ -18,7 +18,7 @@ use crate::client::{Connection, Head, Target};
 use crate::content::Content;
 use crate::histogram::Histogram;
 use crate::plan::{self, Ask, Plan};
-use crate::{tls, watch};
+use crate::{http2, tls, watch};
 
 /// How long answers in flight may take after the window.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -35,6 +35,9 @@ pub(crate) struct Arguments {
     tls: Option<PathBuf>,
     #[arg(long, default_value_t = 64)]
     connections: u32,
+    /// By HTTP/2, where so many of the connections are streams of one.
+    #[arg(long, requires = "tls")]
+    http2: Option<u32>,
     /// Requests a second, at fixed times.
     #[arg(long)]
     rate: Option<u32>,
@@ -70,6 +73,25 @@ struct Shared {
     pace: Option<Pace>,
 }
 
+/// Over what is asked.
+enum Asking {
+    Http1(Connection),
+    Http2(http2::Connection),
+}
+
+impl Asking {
+    async fn exchange(
+        &mut self,
+        request: &[u8],
+        piece: impl FnMut(Head, u64, &[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Head> {
+        match self {
+            Self::Http1(connection) => connection.exchange(request, piece).await,
+            Self::Http2(connection) => connection.exchange(request, piece).await,
+        }
+    }
+}
+
 /// When requests are due.
 struct Pace {
     due: Semaphore,
@@ -88,7 +110,8 @@ struct Used {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let target = Target { address: arguments.target, tls: arguments.tls.as_deref().map(tls::connector).transpose()? };
+    let connector = |keys| tls::connector(keys, arguments.http2.is_some());
+    let target = Target { address: arguments.target, tls: arguments.tls.as_deref().map(connector).transpose()? };
     let pace = |rate| Pace { due: Semaphore::new(0), begin: Instant::now(), rate, taken: AtomicU64::new(0) };
     let came_before = upstream(arguments.origin).await?;
     let shared = Arc::new(Shared {
@@ -102,12 +125,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         latency: Histogram::new(),
         pace: arguments.rate.map(pace),
     });
-    shared.verify(arguments.verify).await?;
+    shared.verify(arguments.verify, shared.open(arguments.http2).await?).await?;
     let idle_kib = watch::memory(&arguments.watch, "VmRSS");
-    let mut connections = JoinSet::new();
-    for _ in 0..arguments.connections {
-        connections.spawn(Arc::clone(&shared).ask_all());
-    }
+    let mut connections = connect(&shared, arguments.connections, arguments.http2).await?;
     let pacer = Arc::clone(&shared);
     let pacer = std::thread::spawn(move || pacer.make_due());
     let window = measure(&shared, &arguments.watch, (arguments.warm, arguments.seconds));
@@ -140,6 +160,26 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         })
     );
     Ok(())
+}
+
+/// Opens all connections, which begin to ask at once.
+async fn connect(
+    shared: &Arc<Shared>,
+    connections: u32,
+    http2: Option<u32>,
+) -> anyhow::Result<JoinSet<anyhow::Result<()>>> {
+    let mut asking = JoinSet::new();
+    let streams = http2.unwrap_or(1);
+    for _ in 0..connections / streams {
+        let connection = shared.open(http2).await?;
+        if let Asking::Http2(one) = &connection {
+            for _ in 1..streams {
+                asking.spawn(Arc::clone(shared).ask_all(Asking::Http2(one.clone())));
+            }
+        }
+        asking.spawn(Arc::clone(shared).ask_all(connection));
+    }
+    Ok(asking)
 }
 
 /// Lets the load run warm, then takes the window.
@@ -189,14 +229,20 @@ async fn upstream(origin: Option<SocketAddr>) -> anyhow::Result<u64> {
 }
 
 impl Shared {
+    async fn open(&self, http2: Option<u32>) -> anyhow::Result<Asking> {
+        Ok(match http2 {
+            Some(_) => Asking::Http2(http2::Connection::open(&self.target).await?),
+            None => Asking::Http1(Connection::open(&self.target).await?),
+        })
+    }
+
     /// Compares so many answers with what the origin has.
-    async fn verify(&self, answers: u32) -> anyhow::Result<()> {
+    async fn verify(&self, answers: u32, mut connection: Asking) -> anyhow::Result<()> {
         if answers == 0 {
             return Ok(());
         }
         let content = Content::new();
         let mut random = fastrand::Rng::new();
-        let mut connection = Connection::open(&self.target).await?;
         for _ in 0..answers {
             let Ask { object, first, length, request } = self.plan.next(&mut random);
             let mut total = 0;
@@ -213,9 +259,8 @@ impl Shared {
         Ok(())
     }
 
-    async fn ask_all(self: Arc<Self>) -> anyhow::Result<()> {
+    async fn ask_all(self: Arc<Self>, mut connection: Asking) -> anyhow::Result<()> {
         let mut random = fastrand::Rng::new();
-        let mut connection = Connection::open(&self.target).await?;
         while !self.stop.load(Ordering::Relaxed) {
             let due = match &self.pace {
                 Some(pace) => pace.next().await?,

@@ -6,6 +6,7 @@ mod bare;
 mod client;
 mod content;
 mod histogram;
+mod http2;
 mod idle;
 mod keys;
 mod load;

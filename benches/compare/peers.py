@@ -32,6 +32,7 @@ http {{
     ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384;
     ssl_session_cache shared:tls:10m;
     ssl_buffer_size 16k;
+    http2_chunk_size 16k;
     upstream origin {{
         server {origin};
         keepalive 1024;
@@ -212,7 +213,7 @@ def prepare(bench, folder, peer, where):
             # Who started it may read the cache; where that is root, workers would change to somebody else.
             user="user root;" if os.geteuid() == 0 else "", threads=threads, folder=folder, keys=bench.keys, cache=folder / "cache", listen=listen,
             origin=bench.origin.address(upstream), scheme="https" if upstream == "s" else "http",
-            tls=" ssl" if downstream == "s" else "", reuseport=" reuseport" if threads > 1 else "",
+            tls={"h": "", "s": " ssl", "2": " ssl http2"}[downstream], reuseport=" reuseport" if threads > 1 else "",
             buffering="off" if peer == "nginx-unbuffered" else "on",
             buffer=buffers[0], buffers=buffers[1], busy=buffers[2], url=URL)
         (folder / "nginx.conf").write_text(text)
@@ -222,7 +223,7 @@ def prepare(bench, folder, peer, where):
     port = bench.origin.address(upstream).split(":")[1]
     tls = f'[server.tls]\ncertificate = "{bench.keys}/tls.crt"\nprivate_key = "{bench.keys}/tls.key"'
     text = GSGATE.format(
-        listen=listen, tls=tls if downstream == "s" else "", keys=bench.keys,
+        listen=listen, tls="" if downstream == "h" else tls, keys=bench.keys,
         endpoint=f"https://localhost:{port}" if upstream == "s" else f"http://127.0.0.1:{port}",
         level="warn" if peer == "gsgate-quiet" else "info")
     (folder / "gsgate.toml").write_text(text)

@@ -28,13 +28,16 @@ pub(crate) fn acceptor(folder: &Path) -> anyhow::Result<TlsAcceptor> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Connects to who is certified by a folder's `tls.crt`.
-pub(crate) fn connector(folder: &Path) -> anyhow::Result<TlsConnector> {
+/// Connects to who is certified by a folder's `tls.crt`, for HTTP/1.1 or, if so said, HTTP/2.
+pub(crate) fn connector(folder: &Path, http2: bool) -> anyhow::Result<TlsConnector> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(folder.join("tls.crt")).context("tls.crt")?)?;
-    let config = ClientConfig::builder_with_provider(provider())
+    let mut config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
+    if http2 {
+        config.alpn_protocols = vec![b"h2".to_vec()];
+    }
     Ok(TlsConnector::from(Arc::new(config)))
 }
