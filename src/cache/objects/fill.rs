@@ -1,7 +1,8 @@
 //! The task that fills: one read of GCS for all who wait.
 //!
 //! Decides whether what GCS sends is kept or only passed on. Lives on when the client that began it goes away, and ends
-//! when the last reader does, unless one got all that was asked for. A fill that breaks, or whose checksum is wrong, leaves nothing behind.
+//! when the last reader does, unless one took all that was asked for. A fill that breaks, or whose checksum is wrong,
+//! leaves nothing behind.
 
 use std::future::poll_fn;
 use std::pin::Pin;

@@ -26,7 +26,7 @@ struct Progress {
     /// What has come so far; empty again once it is whole.
     pieces: Vec<Bytes>,
     readers: usize,
-    /// Somebody got all that they asked for: then the rest, which is not much, is worth having for the next.
+    /// Somebody took all that they asked for: then the rest is worth having for the next.
     was_of_use: bool,
     waiting: Vec<Waker>,
     /// Whoever fills, to be told when nobody wants it any more.

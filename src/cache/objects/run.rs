@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use http_body::Body;
 use tokio::sync::OwnedSemaphorePermit;
@@ -107,8 +107,14 @@ impl Run {
 
     /// Keeps the first chunk, which is whole.
     fn complete(&mut self) {
-        let Some(Pending { key, filling, room, .. }) = self.chunks.pop_front() else { return };
+        let Some(Pending { key, filling, span, room }) = self.chunks.pop_front() else { return };
         let bytes = Housed::join(&filling.pieces(), room);
+        // What would be found at the wrong place is found nowhere.
+        if bytes.len() as u64 != span.len() {
+            filling.fail(Error::Broken("a chunk has not its length".into()));
+            self.store.leave(&key, &filling);
+            return;
+        }
         self.store.note_chunks(&key, &self.metadata);
         self.store.keep(key.clone(), Kept { metadata: Arc::clone(&self.metadata), bytes: bytes.clone() });
         filling.whole(Arc::clone(&self.metadata), bytes);
@@ -121,7 +127,7 @@ impl Run {
         poll_fn(|cx| {
             // All are asked, so that each remembers whom to wake; a chunk that nobody wants is read for those behind it.
             let wanted = self.chunks.iter().filter(|chunk| chunk.filling.poll_unwanted(cx).is_pending()).count();
-            if wanted == 0 && self.chunks.iter().all(|chunk| chunk.filling.poll_abandoned(cx).is_ready()) {
+            if wanted == 0 && abandon(self.chunks.iter().map(|chunk| &*chunk.filling), cx) {
                 return Poll::Ready(None);
             }
             work.as_mut().poll(cx).map(Some)
@@ -141,5 +147,33 @@ impl Run {
 impl Drop for Run {
     fn drop(&mut self) {
         self.fail(Error::Broken("the fill ended early".into()));
+    }
+}
+
+/// Whether all are given up. What has come is the first one's, which is given up last: somebody may want another one
+/// meanwhile, and then the read goes on where it was.
+fn abandon<'a>(fillings: impl DoubleEndedIterator<Item = &'a Filling>, cx: &mut Context<'_>) -> bool {
+    fillings.rev().all(|filling| filling.poll_abandoned(cx).is_ready())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn what_has_come_of_a_chunk_stays_while_one_behind_it_is_wanted() {
+        let ((first, reader), (second, later)) = (Filling::begin(), Filling::begin());
+        let cx = &mut Context::from_waker(Waker::noop());
+        first.push(Bytes::from_static(b"its beginning"));
+        drop(reader);
+        assert!(!abandon([&*first, &second].into_iter(), cx));
+        assert_eq!(first.pieces(), ["its beginning"]);
+        drop(later);
+        assert!(abandon([&*first, &second].into_iter(), cx));
+        assert!(first.pieces().is_empty() && first.join().is_none() && second.join().is_none());
     }
 }
