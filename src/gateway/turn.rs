@@ -1,8 +1,9 @@
 //! Whose turn it is on a thread.
 //!
-//! Decides that an answer which waited for GCS lets others go first, once. So all that came in is read before anything is
-//! written, answers leave in quick succession, and whoever receives them, a device or another process, is woken once
-//! instead of for each. A turn costs nothing where nobody else has anything to do.
+//! Decides that an answer which waited for GCS, other than for a large object's chunks, lets others go first, once. So
+//! all that came in is read before anything is written, answers leave in quick succession, and whoever receives them, a
+//! device or another process, is woken once instead of for each. A turn costs nothing where nobody else has anything to
+//! do.
 
 use std::future::poll_fn;
 use std::mem;

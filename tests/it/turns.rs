@@ -1,4 +1,6 @@
 //! Which answers let others go first: small ones that waited for GCS, and no others.
+//!
+//! A turn cannot be seen from outside, so the gateway is built by hand and asked without a listener.
 
 use std::collections::HashMap;
 use std::pin::pin;
