@@ -1,11 +1,22 @@
 # syntax=docker/dockerfile:1
 
 FROM rust:1.95-bookworm AS build
+# "plain" builds once instead of twice, as under emulation, where nothing can be learned; see docs/performance.md.
+ARG BUILD=optimised
+ARG TARGETARCH
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends python3 \
+    && rm -rf /var/lib/apt/lists/* \
+    && rustup component add llvm-tools
 WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    --mount=type=cache,target=/src/target \
-    cargo build --release --locked --bin gsgate && cp target/release/gsgate /gsgate
+    --mount=type=cache,target=/src/target,sharing=locked,id=gsgate-target-$TARGETARCH \
+    --mount=type=cache,target=/src/benches/compare/target,sharing=locked,id=gsgate-compare-$TARGETARCH \
+    if [ "$BUILD" = plain ]; \
+    then cargo build --release --locked --bin gsgate && cp target/release/gsgate /gsgate; \
+    else benches/optimise && cp target/optimised/gsgate /gsgate; \
+    fi
 
 FROM debian:bookworm-slim
 RUN apt-get update \

@@ -170,6 +170,10 @@ async fn connect(
 ) -> anyhow::Result<JoinSet<anyhow::Result<()>>> {
     let mut asking = JoinSet::new();
     let streams = http2.unwrap_or(1);
+    ensure!(
+        streams > 0 && connections.is_multiple_of(streams),
+        "{connections} connections cannot be {streams} streams each"
+    );
     for _ in 0..connections / streams {
         let connection = shared.open(http2).await?;
         if let Asking::Http2(one) = &connection {
