@@ -1,6 +1,7 @@
 //! One HTTP/1.1 connection that asks, reads and throws away: as little work as can be, so that it never is the limit.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -10,6 +11,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+use crate::tls;
 
 const BUFFER: usize = 256 * 1024;
 
@@ -21,6 +24,11 @@ pub(crate) struct Target {
 }
 
 impl Target {
+    /// Over TLS, if a folder's `tls.crt` is to be trusted, and then for HTTP/2, if so said.
+    pub(crate) fn new(address: SocketAddr, keys: Option<&Path>, http2: bool) -> anyhow::Result<Self> {
+        Ok(Self { address, tls: keys.map(|keys| tls::connector(keys, http2)).transpose()? })
+    }
+
     pub(crate) async fn connect(&self) -> anyhow::Result<Stream> {
         let tcp = TcpStream::connect(self.address).await.context("cannot connect")?;
         tcp.set_nodelay(true)?;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::client::{Connection, Target};
 use crate::plan::{self, Plan};
-use crate::{tls, watch};
+use crate::watch;
 
 /// Heads and small objects fit.
 const BUFFER: usize = 2048;
@@ -30,10 +30,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let target = Target {
-        address: arguments.target,
-        tls: arguments.tls.as_deref().map(|keys| tls::connector(keys, false)).transpose()?,
-    };
+    let target = Target::new(arguments.target, arguments.tls.as_deref(), false)?;
     let plan = Plan::new(arguments.plan);
     let mut random = fastrand::Rng::new();
     // What the first connections make the process load and allocate once is nobody's.

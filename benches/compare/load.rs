@@ -18,7 +18,7 @@ use crate::client::{Connection, Head, Target};
 use crate::content::Content;
 use crate::histogram::Histogram;
 use crate::plan::{self, Ask, Plan};
-use crate::{http2, tls, watch};
+use crate::{http2, watch};
 
 /// How long answers in flight may take after the window.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -110,8 +110,7 @@ struct Used {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let connector = |keys| tls::connector(keys, arguments.http2.is_some());
-    let target = Target { address: arguments.target, tls: arguments.tls.as_deref().map(connector).transpose()? };
+    let target = Target::new(arguments.target, arguments.tls.as_deref(), arguments.http2.is_some())?;
     let pace = |rate| Pace { due: Semaphore::new(0), begin: Instant::now(), rate, taken: AtomicU64::new(0) };
     let came_before = upstream(arguments.origin).await?;
     let shared = Arc::new(Shared {
