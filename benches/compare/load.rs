@@ -20,6 +20,7 @@ use crate::histogram::Histogram;
 use crate::plan::{self, Ask, Plan};
 use crate::{http2, watch};
 
+const SMALL: u64 = 4096;
 /// How long answers in flight may take after the window.
 const DRAIN: Duration = Duration::from_secs(3);
 
@@ -49,6 +50,9 @@ pub(crate) struct Arguments {
     /// Answers whose bytes are compared before all else.
     #[arg(long, default_value_t = 0)]
     verify: u32,
+    /// Asks for so many small objects before idle memory is taken: what any request needs is no stream's.
+    #[arg(long, default_value_t = 0)]
+    small: u32,
     /// The status that every answer must have.
     #[arg(long, default_value_t = 200)]
     status: u16,
@@ -112,7 +116,7 @@ struct Used {
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let target = Target::new(arguments.target, arguments.tls.as_deref(), arguments.http2.is_some())?;
     let pace = |rate| Pace { due: Semaphore::new(0), begin: Instant::now(), rate, taken: AtomicU64::new(0) };
-    let came_before = upstream(arguments.origin).await?;
+    let small = Plan::new(arguments.plan.of(SMALL));
     let shared = Arc::new(Shared {
         plan: Plan::new(arguments.plan),
         target,
@@ -124,6 +128,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         latency: Histogram::new(),
         pace: arguments.rate.map(pace),
     });
+    ask(&small, arguments.small, shared.open(arguments.http2).await?).await?;
+    let came_before = upstream(arguments.origin).await?;
     shared.verify(arguments.verify, shared.open(arguments.http2).await?).await?;
     let idle_kib = watch::memory(&arguments.watch, "VmRSS");
     let mut connections = connect(&shared, arguments.connections, arguments.http2).await?;
@@ -158,6 +164,15 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
             "peak_kib": peak_kib,
         })
     );
+    Ok(())
+}
+
+/// Asks for so many objects, one after the other.
+async fn ask(plan: &Plan, times: u32, mut connection: Asking) -> anyhow::Result<()> {
+    let mut random = fastrand::Rng::new();
+    for _ in 0..times {
+        connection.exchange(&plan.next(&mut random).request, |_, _, _| Ok(())).await?;
+    }
     Ok(())
 }
 

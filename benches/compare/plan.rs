@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::content::Object;
 
 /// Which objects are asked for, and what of them.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// What stands before an object's name in the path.
     #[arg(long, default_value = "/media/")]
@@ -24,6 +24,13 @@ pub(crate) struct Arguments {
     /// Asks for so many objects in turn.
     #[arg(long, conflicts_with_all = ["range", "zipf"])]
     rotate: Option<u64>,
+}
+
+impl Arguments {
+    /// The same, of objects of another size.
+    pub(crate) fn of(&self, size: u64) -> Self {
+        Self { size, ..self.clone() }
+    }
 }
 
 /// Which object is next.

@@ -39,6 +39,11 @@ def streams(name, way, size, connections, must, aim):
     return Scenario(name, way, size, connections, verify=1, paced=False, must=must, aim=aim)
 
 
+def alone(name, way):
+    # For what it makes memory grow by.
+    return Scenario(name, way, GIB, 1, verify=0, paced=False, more=("--small", "1000"))
+
+
 def hot(name, way, must, aim):
     return Scenario(name, way, 100_000, folder="hot", more=("--zipf", "2000"),
                     without=("nginx-unbuffered", "bare"), must=must, aim=aim)
@@ -64,6 +69,9 @@ SCENARIOS = [
     Scenario("ranges s>h", "sh", 16 * GIB, 32, more=("--range", str(MIB)), must=0.80, aim=0.60),
     Scenario("20ms s>h", "sh", 100_000, 1000, folder="far", warm=1.0, must=0.85, aim=0.70),
     streams("16x256MiB s>h", "sh", 256 * MIB, 16, 0.0, 0.0),
+    alone("one 1GiB h>h", "hh"),
+    alone("one 1GiB s>h", "sh"),
+    alone("one 1GiB s>s", "ss"),
     hot("hot h", "hh", 1.00, 0.80),
     hot("hot s", "hs", 0.50, 0.40),
     Scenario("redirect", "hh", 100_000, folder="signed", more=("--rotate", "1000", "--status", "302"), verify=0,

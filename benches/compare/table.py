@@ -58,7 +58,7 @@ def show(results, scenarios):
         if scenario.kind == "idle":
             show_idle(peers)
             continue
-        print("  peer                     req/s    GiB/s   p50 ms   p99 ms   us/req    s/GiB peak MiB   up/ask"
+        print("  peer                     req/s    GiB/s   p50 ms   p99 ms   us/req    s/GiB peak MiB grew MiB   up/ask"
               "   | CPU/nginx  req/nginx  req/direct   (CPU of each round)")
         direct = median(peers["direct"], speed) if "direct" in peers else None
         for peer, found in sorted(peers.items()):
@@ -70,6 +70,7 @@ def show(results, scenarios):
                   number(median(found, lambda one: one["p99_us"] / 1000), 2, 8),
                   number(median(found, cpu_per_request), 1, 8), number(median(found, cpu_per_gib), 3, 8),
                   number(median(found, lambda one: one["peak_kib"] / 1024), 1, 8),
+                  number(median(found, lambda one: (one["peak_kib"] - one["idle_kib"]) / 1024), 1, 8),
                   number(median(found, lambda one: one["upstream"] / (one["objects"] or one["asked"])), 3, 8), "  |",
                   number(ratio(median(found, cpu), base)),
                   number(ratio(median(found, flow), of_nginx(peers, flow, max)), 2, 10),
@@ -79,7 +80,7 @@ def show(results, scenarios):
 
 NOTE = """us/req, s/GiB: CPU of the proxy (for direct: of the origin). p50, p99: under full load, or from when a request was due
 where the rate was fixed. up/ask: requests to the origin per request, or per object where they are asked for repeatedly.
-CPU/nginx, req/nginx: against the better of nginx's two ways."""
+peak, grew: resident memory at most, and how much more than before the load. CPU/nginx, req/nginx: against the better of nginx's two ways."""
 
 
 def show_idle(peers):
