@@ -20,6 +20,7 @@ use crate::histogram::Histogram;
 use crate::plan::{self, Ask, Plan};
 use crate::{http2, watch};
 
+/// Bytes of a small object.
 const SMALL: u64 = 4096;
 /// How long answers in flight may take after the window.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -50,8 +51,8 @@ pub(crate) struct Arguments {
     /// Answers whose bytes are compared before all else.
     #[arg(long, default_value_t = 0)]
     verify: u32,
-    /// Asks for so many small objects before idle memory is taken: what any request needs is no stream's.
-    #[arg(long, default_value_t = 0)]
+    /// The same of small objects, before idle memory is taken: what any request needs is no stream's.
+    #[arg(long, default_value_t = 0, conflicts_with = "range")]
     small: u32,
     /// The status that every answer must have.
     #[arg(long, default_value_t = 200)]
@@ -128,9 +129,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         latency: Histogram::new(),
         pace: arguments.rate.map(pace),
     });
-    ask(&small, arguments.small, shared.open(arguments.http2).await?).await?;
+    let mut connection = shared.open(arguments.http2).await?;
+    verify(&small, arguments.small, &mut connection).await?;
     let came_before = upstream(arguments.origin).await?;
-    shared.verify(arguments.verify, shared.open(arguments.http2).await?).await?;
+    verify(&shared.plan, arguments.verify, &mut connection).await?;
+    drop(connection);
     let idle_kib = watch::memory(&arguments.watch, "VmRSS");
     let mut connections = connect(&shared, arguments.connections, arguments.http2).await?;
     let pacer = Arc::clone(&shared);
@@ -167,11 +170,25 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Asks for so many objects, one after the other.
-async fn ask(plan: &Plan, times: u32, mut connection: Asking) -> anyhow::Result<()> {
+/// Compares so many answers with what the origin has.
+async fn verify(plan: &Plan, answers: u32, connection: &mut Asking) -> anyhow::Result<()> {
+    if answers == 0 {
+        return Ok(());
+    }
+    let content = Content::new();
     let mut random = fastrand::Rng::new();
-    for _ in 0..times {
-        connection.exchange(&plan.next(&mut random).request, |_, _, _| Ok(())).await?;
+    for _ in 0..answers {
+        let Ask { object, first, length, request } = plan.next(&mut random);
+        let mut total = 0;
+        let status = if length < object.size { 206 } else { 200 };
+        let compare = |head: Head, place, piece: &[u8]| {
+            ensure!(head.status == status, "status {} for {object:?}", head.status);
+            total += piece.len() as u64;
+            ensure!(content.is(object, first + place, piece), "wrong bytes of {object:?} after {}", first + place);
+            Ok(())
+        };
+        connection.exchange(&request, compare).await?;
+        ensure!(total == length, "{total} bytes for {object:?}");
     }
     Ok(())
 }
@@ -252,29 +269,6 @@ impl Shared {
             Some(_) => Asking::Http2(http2::Connection::open(&self.target).await?),
             None => Asking::Http1(Connection::open(&self.target).await?),
         })
-    }
-
-    /// Compares so many answers with what the origin has.
-    async fn verify(&self, answers: u32, mut connection: Asking) -> anyhow::Result<()> {
-        if answers == 0 {
-            return Ok(());
-        }
-        let content = Content::new();
-        let mut random = fastrand::Rng::new();
-        for _ in 0..answers {
-            let Ask { object, first, length, request } = self.plan.next(&mut random);
-            let mut total = 0;
-            let status = if length < object.size { 206 } else { 200 };
-            let compare = |head: Head, place, piece: &[u8]| {
-                ensure!(head.status == status, "status {} for {object:?}", head.status);
-                total += piece.len() as u64;
-                ensure!(content.is(object, first + place, piece), "wrong bytes of {object:?} after {}", first + place);
-                Ok(())
-            };
-            connection.exchange(&request, compare).await?;
-            ensure!(total == length, "{total} bytes for {object:?}");
-        }
-        Ok(())
     }
 
     async fn ask_all(self: Arc<Self>, mut connection: Asking) -> anyhow::Result<()> {

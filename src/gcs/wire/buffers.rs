@@ -3,9 +3,8 @@
 //! A buffer is lent while bytes flow and comes back with the connection. Pieces of it may still be on their way to a
 //! client then: it is lent again only when the last of them is gone.
 //!
-//! The more is read at once, the less often both ends are woken; what outgrows the processor's cache is fetched twice.
-//! So a few streams at a time read half a megabyte, all others a quarter, and many clients that hardly take anything hold
-//! little.
+//! The more is read at once, the less often both ends are woken; beyond half a megabyte nothing is gained. A few streams
+//! at a time read that much, all others half of it, so that many clients that hardly take anything hold little.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
